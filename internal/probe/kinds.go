@@ -1,0 +1,51 @@
+package probe
+
+import "slipway/internal/machine"
+
+// way is a way into a machine that a check needs.
+type way int
+
+const (
+	byNetwork way = 1 << iota
+	byExec
+	byTerminal
+	byUsage
+	byPending
+)
+
+// kind is one kind of probe: how to tell that it was asked for, what it needs
+// and how it is made.
+type kind struct {
+	name string
+	set  func(*machine.Probe) bool
+	ways way
+	make func(*machine.Probe) check
+}
+
+// kinds is the table of all kinds. A new kind is a file and a line here.
+var kinds = []kind{
+	{"http", func(p *machine.Probe) bool { return p.HTTP != nil }, byNetwork, newHTTP},
+	{"tcp", func(p *machine.Probe) bool { return p.TCP != nil }, byNetwork, newTCP},
+	{"command", func(p *machine.Probe) bool { return p.Command != "" }, byExec, newCommand},
+}
+
+// kindOf finds a probe's kind; nil if none is set.
+func kindOf(p *machine.Probe) *kind {
+	for i := range kinds {
+		if kinds[i].set(p) {
+			return &kinds[i]
+		}
+	}
+	return nil
+}
+
+// Name is a probe's name: the given one, else its kind.
+func Name(p *machine.Probe) string {
+	if p.Name != "" {
+		return p.Name
+	}
+	if k := kindOf(p); k != nil {
+		return k.name
+	}
+	return "probe"
+}
