@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"slipway/internal/guest/wire"
+
+	"golang.org/x/sys/unix"
+)
+
+// server is the agent: one per machine.
+type server struct {
+	style    string
+	deadline time.Duration
+	console  *console
+	ended    chan struct{}
+}
+
+// agent serves the control stream; when it ends, the machine ends.
+func agent(args []string) {
+	runtime.UnlockOSThread()
+	for _, fd := range []int{controlFD, consoleFD, notifyFD} {
+		unix.CloseOnExec(fd)
+		unix.SetNonblock(fd, true)
+	}
+	sv := &server{style: styleOther, deadline: 30 * time.Second, ended: make(chan struct{})}
+	if len(args) == 2 {
+		sv.style = args[0]
+		if n, err := strconv.Atoi(args[1]); err == nil && n > 0 {
+			sv.deadline = time.Duration(n) * time.Second
+		}
+	}
+	sv.console = newConsole(os.NewFile(consoleFD, "console"))
+	session := wire.Server(os.NewFile(controlFD, "control"), sv.handle)
+	session.Emit(wire.Event{Kind: "agent", Text: sv.style})
+	go forwardNotify(os.NewFile(notifyFD, "notify"), session)
+	<-session.Done()
+	sv.shutdown()
+}
+
+// shutdown ends a machine whose supervisor is gone.
+func (sv *server) shutdown() {
+	go sv.console.discard()
+	if err := askInit(sv.style, false); err != nil {
+		unix.Kill(1, unix.SIGTERM)
+	}
+	time.Sleep(sv.deadline)
+	// Ends all processes of the pid namespace; init itself cannot be killed from inside.
+	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	os.Exit(1)
+}
+
+// forwardNotify passes on what systemd reports about itself.
+func forwardNotify(socket *os.File, session *wire.Session) {
+	buf := make([]byte, 8192)
+	for {
+		n, err := socket.Read(buf)
+		if err != nil {
+			return
+		}
+		for _, line := range strings.Split(strings.TrimSpace(string(buf[:n])), "\n") {
+			if session.Emit(wire.Event{Kind: "notify", Text: line}) != nil {
+				return
+			}
+		}
+	}
+}
+
+func (sv *server) handle(st *wire.Stream) {
+	switch st.Request.Op {
+	case "ping":
+		st.Finish(wire.Reply{})
+	case "exec":
+		st.Finish(runCommand(st))
+	case "read", "write", "stat", "list", "mkdir", "symlink", "remove":
+		st.Finish(fileOperation(st))
+	case "dial":
+		st.Finish(dial(st))
+	case "console":
+		st.Finish(sv.console.attach(st))
+	case "power":
+		st.Finish(failure(askInit(sv.style, st.Request.Target == "reboot")))
+	default:
+		st.Finish(wire.Reply{Error: "the guest helper has no operation " + strconv.Quote(st.Request.Op)})
+	}
+}
