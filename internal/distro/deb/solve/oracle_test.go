@@ -1,0 +1,204 @@
+package solve_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"slipway/internal/distro/deb/control"
+	"slipway/internal/distro/deb/order"
+	"slipway/internal/distro/deb/solve"
+	"slipway/internal/distro/deb/solve/pool"
+)
+
+// asApt makes a pool whose view is that of apt inside the root: apt counts
+// itself as essential there.
+func (r *aptRoot) asApt() *pool.Pool {
+	p := pool.New("amd64", nil, r.packages, r.installed)
+	apt := p.Find("apt")
+	apt.Essential, apt.Important = true, true
+	return p
+}
+
+func sampleSize() int {
+	if n, err := strconv.Atoi(os.Getenv("SLIPWAY_APT_SAMPLE")); err == nil {
+		return n
+	}
+	return 500
+}
+
+// TestEqualToApt compares the set of packages with apt-get -s install, for a
+// fixed random sample of single packages.
+func TestEqualToApt(t *testing.T) {
+	for _, r := range aptRoots(t) {
+		for _, recommends := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/recommends=%v", filepath.Base(r.dir), recommends), func(t *testing.T) {
+				p := r.asApt()
+				equal, same := 0, 0.0
+				names := r.sample(sampleSize())
+				if recommends {
+					names = names[:len(names)/5]
+				}
+				var spent time.Duration
+				for _, name := range names {
+					want := parseSimulation(r.apt(t, "-o", fmt.Sprintf("APT::Install-Recommends=%v", recommends), "install", name))
+					start := time.Now()
+					sol, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", Installed: r.installed,
+						Want: []solve.Want{{Spec: name}}, Recommends: recommends})
+					spent += time.Since(start)
+					diff := compareSets(want, sol, err)
+					if diff == "" {
+						equal++
+						same += similarity(t, want, sol)
+					} else {
+						t.Logf("%s: %s", name, diff)
+					}
+				}
+				t.Logf("%d of %d equal, steps %.2f%% alike, %v each", equal, len(names), 100*same/float64(max(equal, 1)), spent/time.Duration(len(names)))
+				if equal*100 < len(names)*99 {
+					t.Errorf("only %d of %d sets are those of apt", equal, len(names))
+				}
+			})
+		}
+	}
+}
+
+func compareSets(want simulation, sol *solve.Solution, err error) string {
+	if err != nil {
+		if !want.ok {
+			return ""
+		}
+		return fmt.Sprintf("apt has an answer, we say: %v", err)
+	}
+	if !want.ok {
+		return "apt has no answer, we have one"
+	}
+	have := map[string]string{}
+	for _, p := range sol.Rest {
+		have[p.Name] = p.Version
+	}
+	var diff []string
+	for _, name := range slices.Sorted(maps.Keys(want.install)) {
+		if have[name] != want.install[name] {
+			diff = append(diff, fmt.Sprintf("-%s=%s", name, want.install[name]))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		if have[name] != want.install[name] {
+			diff = append(diff, fmt.Sprintf("+%s=%s", name, have[name]))
+		}
+	}
+	var gone []string
+	for _, p := range sol.Removed {
+		gone = append(gone, p.Name)
+	}
+	slices.Sort(gone)
+	slices.Sort(want.remove)
+	if !slices.Equal(gone, want.remove) {
+		diff = append(diff, fmt.Sprintf("removed %v, apt %v", gone, want.remove))
+	}
+	return strings.Join(diff, " ")
+}
+
+// aptSteps renders a plan as apt-get -s would: what is left to the final call
+// is shown configured in the order of unpacking.
+func aptSteps(steps []order.Step) []string {
+	var lines []string
+	done := map[*control.Package]bool{}
+	var waiting []*control.Package
+	for _, s := range steps {
+		for _, p := range s.Packages {
+			switch s.Op {
+			case order.Unpack:
+				lines = append(lines, "Inst "+p.Name)
+				waiting = append(waiting, p)
+			case order.Configure:
+				lines = append(lines, "Conf "+p.Name)
+				done[p] = true
+			case order.Remove:
+				lines = append(lines, "Remv "+p.Name)
+			}
+		}
+	}
+	for _, p := range waiting {
+		if !done[p] {
+			lines = append(lines, "Conf "+p.Name)
+		}
+	}
+	return lines
+}
+
+func similarity(t *testing.T, want simulation, sol *solve.Solution) float64 {
+	if sol == nil {
+		return 1
+	}
+	steps, err := sol.Plan()
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	have := aptSteps(steps)
+	if len(have) == 0 {
+		return 1
+	}
+	equal := 0
+	for i := range min(len(have), len(want.steps)) {
+		if have[i] == want.steps[i] {
+			equal++
+		}
+	}
+	return float64(equal) / float64(max(len(have), len(want.steps)))
+}
+
+var usualSets = [][]string{
+	{"linux-image-cloud-amd64", "systemd-sysv", "openssh-server", "iproute2", "udev", "dbus", "ca-certificates"},
+	{"nginx", "php-fpm", "mariadb-server"},
+	{"postfix", "dovecot-imapd"},
+	{"build-essential", "python3", "git"},
+	{"samba", "btrfs-progs", "smartmontools"},
+}
+
+// TestOrderOfApt compares the sequence of operations for usual sets.
+func TestOrderOfApt(t *testing.T) {
+	for _, r := range aptRoots(t) {
+		t.Run(filepath.Base(r.dir), func(t *testing.T) {
+			p := r.asApt()
+			for _, set := range usualSets {
+				want := parseSimulation(r.apt(t, append([]string{"-o", "APT::Install-Recommends=false", "install"}, set...)...))
+				var wants []solve.Want
+				for _, name := range set {
+					wants = append(wants, solve.Want{Spec: name})
+				}
+				start := time.Now()
+				sol, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", Installed: r.installed, Want: wants})
+				spent := time.Since(start)
+				if diff := compareSets(want, sol, err); diff != "" {
+					t.Errorf("%v: %s", set, diff)
+					continue
+				}
+				alike := similarity(t, want, sol)
+				t.Logf("%v: %d packages in %v, %.1f%% alike", set, len(sol.Rest), spent, 100*alike)
+				if alike < 1 {
+					steps, _ := sol.Plan()
+					showDifference(t, aptSteps(steps), want.steps)
+				}
+			}
+		})
+	}
+}
+
+func showDifference(t *testing.T, have, want []string) {
+	for i := range min(len(have), len(want)) {
+		if have[i] != want[i] {
+			from, to := max(0, i-3), i+12
+			t.Logf("from step %d on:\n have %s\n want %s", i, strings.Join(have[from:min(to, len(have))], ", "), strings.Join(want[from:min(to, len(want))], ", "))
+			return
+		}
+	}
+}
