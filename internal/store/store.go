@@ -60,9 +60,6 @@ type Store struct {
 	foreign  bool // another user's
 	use      *os.File
 
-	logMu sync.Mutex
-	log   map[string]string // newest line of every prefix, see Log
-
 	layerMu sync.Mutex
 	layers  map[string]*Layer
 }
