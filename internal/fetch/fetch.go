@@ -89,6 +89,13 @@ type Fetcher struct {
 	health health
 }
 
+// Clone returns a Fetcher with the same settings, for a call that needs some
+// of them otherwise.
+func (f *Fetcher) Clone() *Fetcher {
+	return &Fetcher{Client: f.Client, Parallel: f.Parallel, Tries: f.Tries, Stall: f.Stall, BackOff: f.BackOff,
+		PartDir: f.PartDir, Offline: f.Offline, Sync: f.Sync, Progress: f.Progress, Verified: f.Verified}
+}
+
 func (f *Fetcher) parallel() int {
 	if f.Parallel > 0 {
 		return f.Parallel

@@ -1,0 +1,253 @@
+package archive
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"slipway/internal/distro/deb/control"
+	"slipway/internal/fetch"
+)
+
+// The official addresses of the Debian archive.
+const (
+	OfficialMain     = "http://ftp.debian.org/debian"
+	OfficialSecurity = "http://security.debian.org/debian-security"
+)
+
+// releases are the names known to exist, for messages only: what a mirror
+// has, it has.
+var releases = []string{"bullseye", "bookworm", "trixie", "forky", "sid"}
+
+// Config says which archive to open. Release, Arch and CacheDir are required.
+type Config struct {
+	Release    string   // "trixie"; also a suite name such as "stable"
+	Arch       string   // Debian name of the machine's architecture
+	Foreign    []string // further architectures
+	Components []string // default: main
+
+	// Mirrors of the distribution in order of preference; none: the official
+	// addresses. The later ones are used when the first fail.
+	Mirrors        []Mirror
+	NoDistribution bool // only Repositories are used
+	Repositories   []Repository
+
+	CacheDir string           // the store's folder for indexes; made if absent
+	Fetcher  *fetch.Fetcher   // nil: one for the environment's proxy
+	Now      func() time.Time // default: time.Now
+	MaxAge   time.Duration    // an index checked less long ago is not asked for again; 0: an hour, negative: always ask
+	Offline  bool             // use what is in CacheDir
+	KeyFile  string           // OpenPGP keys instead of the embedded ones
+}
+
+// Mirror is one transport address of the distribution.
+type Mirror struct {
+	Main     string
+	Security string // default: Main with "-security" added
+}
+
+// Repository is a further archive. A Suite that ends in "/" is a flat one.
+type Repository struct {
+	URL        string
+	Suite      string
+	Components []string // default: main
+	SignedBy   string   // path of its OpenPGP key file; required
+	Priority   int      // apt pin priority; 0: what the archive itself asks for
+}
+
+// DefaultMaxAge is Config.MaxAge's default.
+const DefaultMaxAge = time.Hour
+
+// source is one suite of one archive, as a line of sources.list would be.
+type source struct {
+	bases      []string // mirrors, with a trailing slash
+	suite      string
+	components []string
+	priority   int
+	keyring    *Keyring
+	id         string // of the folder that remembers it
+	dist       bool   // belongs to the distribution
+	base       bool   // is its base suite
+}
+
+func (s *source) where(base string) string { return s.suite + " at " + base }
+
+// flat reports whether the suite is a directory with Packages in it.
+func (s *source) flat() bool { return strings.HasSuffix(s.suite, "/") }
+
+// dir is the suite's folder on a mirror, with a trailing slash.
+func (s *source) dir(base string) string {
+	if s.flat() {
+		return base + strings.TrimPrefix(s.suite, "/")
+	}
+	return base + "dists/" + s.suite + "/"
+}
+
+// rolling names the releases without updates and security suites.
+func rolling(release string) bool {
+	return slices.Contains([]string{"sid", "unstable", "experimental", "rc-buggy"}, release)
+}
+
+// sources lists what the configuration asks for, in sources.list order.
+func (c *Config) sources() ([]*source, error) {
+	if !validName(c.Release) && !c.NoDistribution {
+		return nil, fmt.Errorf("opening the archive: %q is not the name of a release", c.Release)
+	}
+	if !validName(c.Arch) || c.CacheDir == "" {
+		return nil, errors.New("opening the archive: the architecture or the cache folder is not given")
+	}
+	var list []*source
+	if !c.NoDistribution {
+		distribution, err := c.distribution()
+		if err != nil {
+			return nil, err
+		}
+		list = distribution
+	}
+	for _, r := range c.Repositories {
+		s, err := r.source()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("opening the archive: mirror: none is given, but no repositories:")
+	}
+	return list, nil
+}
+
+// distribution lists base, updates and security.
+func (c *Config) distribution() ([]*source, error) {
+	keys, err := c.keyring()
+	if err != nil {
+		return nil, err
+	}
+	mirrors := c.Mirrors
+	if len(mirrors) == 0 {
+		mirrors = []Mirror{{OfficialMain, OfficialSecurity}}
+	}
+	var main, security []string
+	for _, m := range mirrors {
+		main = append(main, slash(m.Main))
+		security = append(security, slash(m.security()))
+	}
+	components := c.Components
+	if len(components) == 0 {
+		components = []string{"main"}
+	}
+	add := func(suite string, bases []string) *source {
+		return &source{bases: bases, suite: suite, components: components, keyring: keys, id: "debian_" + suite, dist: true, base: suite == c.Release}
+	}
+	list := []*source{add(c.Release, main)}
+	if !rolling(c.Release) {
+		list = append(list, add(c.Release+"-updates", main), add(c.Release+"-security", security))
+	}
+	return list, nil
+}
+
+func (c *Config) keyring() (*Keyring, error) {
+	if c.KeyFile != "" {
+		return ReadKeyring(c.KeyFile)
+	}
+	return DebianKeys()
+}
+
+func (m Mirror) security() string {
+	switch {
+	case m.Security != "":
+		return m.Security
+	case strings.TrimSuffix(m.Main, "/") == OfficialMain:
+		return OfficialSecurity
+	}
+	return strings.TrimSuffix(m.Main, "/") + "-security"
+}
+
+func (r Repository) source() (*source, error) {
+	if r.SignedBy == "" {
+		return nil, fmt.Errorf("opening the repository %s: it has no signed_by:; name the file with its OpenPGP key", r.URL)
+	}
+	if r.URL == "" || r.Suite == "" {
+		return nil, errors.New("opening a repository: url or suite is missing")
+	}
+	if !validSuite(r.Suite) {
+		return nil, fmt.Errorf("opening the repository %s: %q is not the name of a suite", r.URL, r.Suite)
+	}
+	keys, err := ReadKeyring(r.SignedBy)
+	if err != nil {
+		return nil, err
+	}
+	components := r.Components
+	if len(components) == 0 {
+		components = []string{"main"}
+	}
+	id := sha256.Sum256([]byte(slash(r.URL) + " " + r.Suite))
+	return &source{bases: []string{slash(r.URL)}, suite: r.Suite, components: components, priority: r.Priority, keyring: keys,
+		id: "other_" + hex.EncodeToString(id[:12])}, nil
+}
+
+func slash(base string) string { return strings.TrimRight(base, "/") + "/" }
+
+// validName holds for names that may become part of a path.
+func validName(s string) bool {
+	return s != "" && s[0] != '.' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~+") == ""
+}
+
+// validSuite also allows "name/updates" and the flat "./".
+func validSuite(s string) bool {
+	if s == "/" || s == "./" {
+		return true
+	}
+	for _, part := range strings.Split(strings.Trim(s, "/"), "/") {
+		if part != "." && !validName(part) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Config) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+func (c *Config) maxAge() time.Duration {
+	if c.MaxAge == 0 {
+		return DefaultMaxAge
+	}
+	return c.MaxAge
+}
+
+func (c *Config) fetcher() *fetch.Fetcher {
+	if c.Fetcher != nil {
+		return c.Fetcher
+	}
+	return &fetch.Fetcher{}
+}
+
+// archs is what indexes are read for, the native architecture first.
+func (c *Config) archs() []string { return append([]string{c.Arch}, c.Foreign...) }
+
+// compactPath is where the compact form of a Packages file lies.
+func (c *Config) compactPath(digest string) string {
+	return filepath.Join(c.CacheDir, "packages", digest+".idx")
+}
+
+// originOf describes an index to the resolver.
+func originOf(s *source, r *verified, component, arch string, order int) *control.Origin {
+	priority := r.release.priority()
+	if s.priority != 0 {
+		priority = s.priority
+	}
+	return &control.Origin{
+		Base: r.base, Suite: s.suite, Archive: r.release.suite, Codename: r.release.codename, Label: r.release.label,
+		OriginID: r.release.origin, Component: component, Arch: arch, Priority: priority, Date: r.release.date.Unix(), Order: order,
+	}
+}
