@@ -1,61 +1,58 @@
-// Package machine holds the definition of a machine: the YAML file that says
-// what it is, where it lives and how it starts and is reached.
-//
-// The package knows structure only: types, strict loading with positions,
-// includes, conditions, validation and the JSON Schema. It knows no packages
-// and starts nothing. The keys are specified in docs/design.md, section 3.
 package machine
 
-import "time"
-
 // Definition is one loaded definition after includes, conditions and
-// overrides were applied. Paths are absolute; an absent key is a zero value.
+// overrides were applied. Paths of the host are absolute; an absent key is a
+// zero value or its default, and Set tells which keys were given.
+//
+// The struct tags are the one source of the loader's checks, the JSON Schema
+// and the key documentation: doc (text), default, example, check (a rule of
+// rules.go), keycheck (the same for a mapping's keys), required, require (keys
+// that this field's mapping must have), path:"host" (made absolute) and remove
+// ("-name" entries are understood).
 type Definition struct {
-	Slipway      string            `yaml:"slipway"` // format version, "v1"
-	Name         string            `yaml:"name"`    // a host label
-	System       string            `yaml:"system"`  // "debian/trixie"
-	Arch         string            `yaml:"arch"`    // Debian-style name; default: the host's
-	Include      []string          `yaml:"include"`
-	Replace      []string          `yaml:"replace"`
-	When         []Condition       `yaml:"when"`
-	Init         string            `yaml:"init"` // auto, systemd, openrc, busybox, none or an absolute path
-	Base         string            `yaml:"base"` // the family's base set
-	Packages     []string          `yaml:"packages"`
-	Recommends   bool              `yaml:"recommends"`
-	Repositories []Repository      `yaml:"repositories"`
-	Mirror       Mirror            `yaml:"mirror"`
-	Sources      Mirror            `yaml:"sources"` // what the machine's own package manager is told; default: the official archive
-	Debconf      map[string]string `yaml:"debconf"` // "owner/question": value
-	Files        []File            `yaml:"files"`
-	Users        []User            `yaml:"users"`
-	Services     Services          `yaml:"services"`
-	Hostname     string            `yaml:"hostname"`
-	Timezone     string            `yaml:"timezone"`
-	Locale       string            `yaml:"locale"`
-	Sysctl       map[string]string `yaml:"sysctl"`
-	Mounts       []Mount           `yaml:"mounts"`
-	Network      []Network         `yaml:"network"`
-	Run          []Command         `yaml:"run"`
-	Hooks        Hooks             `yaml:"hooks"`
-	State        []string          `yaml:"state"` // absolute paths that survive rebuilds
-	Container    Container         `yaml:"container"`
-	Ports        []Port            `yaml:"ports"`
-	Outside      bool              `yaml:"outside"` // may the machine reach beyond the lab
-	Restart      string            `yaml:"restart"` // never, on-failure, always
-	Probes       []Probe           `yaml:"probes"`
+	Slipway      string            `yaml:"slipway" check:"format" example:"v1" doc:"Version of the definition format."`
+	Name         string            `yaml:"name" check:"label" example:"web" doc:"Name of the machine, a host label. A running machine is addressed by it."`
+	System       string            `yaml:"system" check:"system" example:"debian/trixie" doc:"Distribution and release."`
+	Arch         string            `yaml:"arch" check:"arch" default:"the host's" example:"amd64" doc:"Architecture, by its Debian name."`
+	Include      []string          `yaml:"include" check:"hostpath" path:"host" example:"[base.yaml]" doc:"Definition files that are merged below this one: mappings merge, lists append, other values give way to this file's."`
+	Replace      []string          `yaml:"replace" example:"[packages]" doc:"Keys (dotted) whose value in this file stands alone instead of being merged."`
+	When         []Condition       `yaml:"when" example:"[{system: \"alpine/*\", packages: [nginx]}]" doc:"Conditional parts: the selectors system, arch, name and init (shell patterns, one or a list) must all match; then the rest is merged above this file."`
+	Init         string            `yaml:"init" check:"init" default:"auto" example:"systemd" doc:"The first process: auto (the distribution's own), systemd, openrc, busybox, none (nothing is implied), or the absolute path of a program."`
+	Base         string            `yaml:"base" check:"base" default:"minbase" example:"essential" doc:"The family's base set; for deb: essential, apt, required, minbase, buildd, important or standard."`
+	Packages     []string          `yaml:"packages" check:"package" path:"deb" remove:"true" default:"none" example:"[nginx-light, \"curl=8.*\", \"git/trixie-backports\", ./local.deb]" doc:"Packages: a name, name=version (patterns allowed), name/suite, or the path of a local package. \"-name\" removes one that an included file lists."`
+	Recommends   bool              `yaml:"recommends" default:"false" example:"true" doc:"Install recommended packages too."`
+	Repositories []Repository      `yaml:"repositories" default:"none" doc:"Further archives, in the family's own terms. Security and updates are always on."`
+	Mirror       Mirror            `yaml:"mirror" default:"the host's, if it runs the same distribution, else the official address" example:"http://ftp.debian.org/debian" doc:"Where packages are fetched from; none: only the repositories."`
+	Sources      Mirror            `yaml:"sources" default:"the official address" doc:"What the machine's own package manager is told to use."`
+	Debconf      map[string]string `yaml:"debconf" keycheck:"question" default:"none" example:"{postfix/main_mailer_type: \"Local only\"}" doc:"Answers to debconf questions, owner/question: value."`
+	Files        []File            `yaml:"files" default:"none" doc:"Files and folders put into the tree."`
+	Users        []User            `yaml:"users" default:"none" doc:"Accounts made at build time."`
+	Services     Services          `yaml:"services" doc:"What init starts."`
+	Hostname     string            `yaml:"hostname" check:"hostname" default:"unset" example:"web" doc:"Host name written into the tree."`
+	Timezone     string            `yaml:"timezone" check:"timezone" default:"the distribution's" example:"Europe/Zurich" doc:"Time zone by its IANA name."`
+	Locale       string            `yaml:"locale" check:"locale" default:"the distribution's" example:"C.UTF-8" doc:"System locale."`
+	Sysctl       map[string]string `yaml:"sysctl" keycheck:"sysctl" default:"none" example:"{net.ipv4.ip_forward: 1}" doc:"Kernel settings applied at start."`
+	Mounts       []Mount           `yaml:"mounts" default:"none" doc:"Lines of the machine's fstab."`
+	Network      []Network         `yaml:"network" default:"none" doc:"Configuration of the machine's interfaces."`
+	Run          []Command         `yaml:"run" default:"none" example:"[nginx -t]" doc:"Commands run in the machine at build time, in order, without network unless asked."`
+	Hooks        Hooks             `yaml:"hooks" doc:"Commands at fixed moments of a build."`
+	State        []string          `yaml:"state" check:"statepath" remove:"true" default:"none" example:"[/var/lib/data]" doc:"Folders of the machine that survive rebuilds."`
+	Container    Container         `yaml:"container" doc:"What only the container target needs."`
+	Ports        []Port            `yaml:"ports" default:"none" example:"[\"8080:80\"]" doc:"Host ports that reach the machine: host:machine or address:host:machine, with /udp for UDP."`
+	Outside      bool              `yaml:"outside" default:"false" example:"true" doc:"May the running machine reach beyond the lab."`
+	Restart      string            `yaml:"restart" check:"restart" default:"never" example:"on-failure" doc:"What happens when the machine ends by itself: never, on-failure or always."`
+	Probes       []Probe           `yaml:"probes" default:"none" doc:"Checks of the running machine, which make the proof."`
 
-	// File is the absolute path of the file that was loaded.
+	// File is the absolute path of the file that was loaded. Include holds
+	// the absolute paths of the files merged below it, lowest first; Replace
+	// and When are empty after loading.
 	File string `yaml:"-"`
 	// Set tells which top-level keys were given anywhere, with their position
 	// (of the last file that gave them), so that "absent" differs from "zero".
 	Set map[string]Position `yaml:"-"`
-}
 
-// Position is a place in a definition file; lines and columns count from 1.
-type Position struct {
-	File   string
-	Line   int
-	Column int
+	positions map[string]Position // dotted path: place of the value
+	relative  map[string]string   // absolute host path: as it was written, if relative
 }
 
 // Condition is a conditional part: the selectors (system, arch, name,
@@ -65,131 +62,128 @@ type Condition map[string]any
 // Repository is a further archive in the family's own terms (deb:
 // url, suite, components, signed_by).
 type Repository struct {
-	URL        string   `yaml:"url"`
-	Suite      string   `yaml:"suite"`
-	Components []string `yaml:"components"`
-	SignedBy   string   `yaml:"signed_by"` // path of an OpenPGP key file, absolute after loading
-	Name       string   `yaml:"name"`
-	Priority   int      `yaml:"priority"` // apt pin priority; 0: the family's default
+	URL        string   `yaml:"url" required:"true" check:"url" example:"https://packages.example.org/debian" doc:"Base address of the archive: http, https or file."`
+	Suite      string   `yaml:"suite" check:"word" example:"trixie" doc:"Suite (deb); one that ends with a slash is a flat archive."`
+	Components []string `yaml:"components" check:"word" example:"[main]" doc:"Components (deb)."`
+	SignedBy   string   `yaml:"signed_by" check:"hostpath" path:"host" example:"./example.asc" doc:"OpenPGP key file that must have signed the archive's index."`
+	Name       string   `yaml:"name" check:"word" example:"extra" doc:"Name of the repository (pacman and rpm; deb: name of the sources file)."`
+	Priority   int      `yaml:"priority" check:"priority" default:"the family's" example:"100" doc:"apt pin priority."`
 }
 
 // Mirror is a transport address: one string, or main and security apart.
 // None means that only Repositories are used.
 type Mirror struct {
-	None     bool
-	Main     string
-	Security string
+	None     bool   `yaml:"-"`
+	Main     string `yaml:"main" required:"true" check:"url" example:"http://ftp.debian.org/debian" doc:"Base address of the distribution's archive."`
+	Security string `yaml:"security" check:"url" default:"main with -security added" example:"http://security.debian.org/debian-security" doc:"Base address of its security archive."`
 }
 
 // File puts one file, or a folder's content, into the tree.
 type File struct {
-	Path    string   `yaml:"path"`    // absolute, in the machine; a trailing slash means a folder
-	Content *string  `yaml:"content"` // literal content
-	From    *From    `yaml:"from"`
-	Link    string   `yaml:"link"`  // makes a symbolic link with this target
-	Owner   string   `yaml:"owner"` // "user:group", names or numbers; default root:root
-	Mode    string   `yaml:"mode"`  // quoted octal; default 0644, folders 0755
-	Secret  *Secret  `yaml:"secret"`
+	Path    string   `yaml:"path" required:"true" check:"filepath" example:"/etc/motd" doc:"Absolute path in the machine; a trailing slash means a folder."`
+	Content *string  `yaml:"content" example:"\"hello\\n\"" doc:"Literal content."`
+	From    *From    `yaml:"from" example:"./motd" doc:"Source of the content: a path, or file or url with its sha256."`
+	Link    string   `yaml:"link" check:"linktarget" example:"../run/motd" doc:"Make a symbolic link with this target."`
+	Owner   string   `yaml:"owner" check:"owner" default:"root:root" example:"\"www-data:www-data\"" doc:"user:group, names or numbers."`
+	Mode    string   `yaml:"mode" check:"mode" default:"0644, folders 0755, secrets 0600" example:"\"0640\"" doc:"Permissions, a quoted octal number."`
+	Secret  *Secret  `yaml:"secret" doc:"Content that never stands in a definition."`
 	Pos     Position `yaml:"-"`
 }
 
 // From names a source outside the definition: a path, or a mapping with file
 // or url and the SHA-256 that its content must have (required for a url).
 type From struct {
-	File   string `yaml:"file"` // absolute after loading
-	URL    string `yaml:"url"`
-	SHA256 string `yaml:"sha256"`
+	File   string `yaml:"file" check:"hostpath" path:"host" example:"./motd" doc:"File or folder on the host."`
+	URL    string `yaml:"url" check:"url" example:"https://example.org/motd" doc:"Address to fetch it from."`
+	SHA256 string `yaml:"sha256" check:"sha256" doc:"SHA-256 that the content must have; required for a url."`
 }
 
 // Secret refers to a value that never stands in a definition.
 type Secret struct {
-	File string `yaml:"file"` // absolute after loading
-	Env  string `yaml:"env"`
+	File string `yaml:"file" check:"hostpath" path:"host" example:"./secret" doc:"File on the host that holds the secret."`
+	Env  string `yaml:"env" check:"env" example:"WEB_SECRET" doc:"Environment variable that holds the secret."`
 }
 
 // User is an account made at build time.
 type User struct {
-	Name     string    `yaml:"name"`
-	UID      *int      `yaml:"uid"`
-	Group    string    `yaml:"group"` // primary group; default: one of the user's own name
-	Groups   []string  `yaml:"groups"`
-	Home     string    `yaml:"home"`
-	Shell    string    `yaml:"shell"`
-	System   bool      `yaml:"system"`
-	Comment  string    `yaml:"comment"`
-	Sudo     string    `yaml:"sudo"`     // "", nopasswd, or password
-	SSHKeys  []string  `yaml:"ssh_keys"` // a path (absolute after loading) or a literal public key
-	Password *Password `yaml:"password"`
+	Name     string    `yaml:"name" required:"true" check:"user" example:"ops" doc:"Name of the account."`
+	UID      *int      `yaml:"uid" check:"uid" default:"the next free one" example:"1500" doc:"Numeric id."`
+	Group    string    `yaml:"group" check:"user" default:"one of the user's own name" example:"users" doc:"Primary group."`
+	Groups   []string  `yaml:"groups" check:"user" default:"none" example:"[sudo]" doc:"Further groups."`
+	Home     string    `yaml:"home" check:"abspath" default:"/home/NAME" example:"/srv/ops" doc:"Home folder."`
+	Shell    string    `yaml:"shell" check:"abspath" default:"the distribution's; system accounts cannot log in" example:"/bin/bash" doc:"Login shell."`
+	System   bool      `yaml:"system" default:"false" example:"true" doc:"Make a system account."`
+	Comment  string    `yaml:"comment" check:"comment" default:"empty" example:"Operations" doc:"Full name or purpose."`
+	Sudo     string    `yaml:"sudo" check:"sudo" default:"no rights" example:"nopasswd" doc:"May become root through sudo: nopasswd or password."`
+	SSHKeys  []string  `yaml:"ssh_keys" check:"sshkey" path:"key" default:"none" example:"[./ops.pub]" doc:"Public keys for ssh: the path of a key file, or the key itself."`
+	Password *Password `yaml:"password" default:"locked" example:"{hash_file: ./ops.hash}" doc:"crypt(3) hash of the password, kept outside the definition."`
 	Pos      Position  `yaml:"-"`
 }
 
 // Password is a crypt(3) hash kept outside the definition.
 type Password struct {
-	HashFile string `yaml:"hash_file"` // absolute after loading
-	HashEnv  string `yaml:"hash_env"`
+	HashFile string `yaml:"hash_file" check:"hostpath" path:"host" example:"./ops.hash" doc:"File on the host that holds the hash."`
+	HashEnv  string `yaml:"hash_env" check:"env" example:"OPS_HASH" doc:"Environment variable that holds the hash."`
 }
 
 // Services says what init starts.
 type Services struct {
-	Enable  []string `yaml:"enable"`
-	Disable []string `yaml:"disable"`
+	Enable  []string `yaml:"enable" check:"service" remove:"true" default:"none" example:"[nginx]" doc:"Services that start with the machine."`
+	Disable []string `yaml:"disable" check:"service" remove:"true" default:"none" example:"[apt-daily.timer]" doc:"Services that do not, though their package would start them."`
 }
 
 // Mount is one line of the machine's fstab.
 type Mount struct {
-	What    string `yaml:"what"`
-	Where   string `yaml:"where"`
-	Type    string `yaml:"type"`
-	Options string `yaml:"options"`
+	What    string `yaml:"what" required:"true" check:"fstab" example:"tmpfs" doc:"Device, label, or source of the file system."`
+	Where   string `yaml:"where" required:"true" check:"mountpoint" example:"/srv/cache" doc:"Mount point, or none for swap."`
+	Type    string `yaml:"type" check:"fstab" default:"auto" example:"tmpfs" doc:"Type of the file system."`
+	Options string `yaml:"options" check:"fstab" default:"defaults" example:"size=64M" doc:"Mount options, separated by commas."`
 }
 
 // Network configures the interfaces that match.
 type Network struct {
-	Match   string   `yaml:"match"` // space-separated shell patterns of interface names
-	DHCP    bool     `yaml:"dhcp"`
-	Address []string `yaml:"address"` // CIDR
-	Gateway string   `yaml:"gateway"`
-	DNS     []string `yaml:"dns"`
+	Match   string   `yaml:"match" required:"true" check:"interfaces" example:"\"en* eth* host0\"" doc:"Interface names, shell patterns separated by spaces."`
+	DHCP    bool     `yaml:"dhcp" default:"false" example:"true" doc:"Ask for addresses."`
+	Address []string `yaml:"address" check:"cidr" default:"none" example:"[192.0.2.10/24]" doc:"Fixed addresses with prefix length."`
+	Gateway string   `yaml:"gateway" check:"ip" example:"192.0.2.1" doc:"Default gateway."`
+	DNS     []string `yaml:"dns" check:"ip" default:"none" example:"[192.0.2.1]" doc:"Name servers."`
 }
 
 // Command is a build-time command; in YAML a string (run by /bin/sh -c) or
 // {command, network: true}.
 type Command struct {
-	Command string   `yaml:"command"`
-	Network bool     `yaml:"network"`
+	Command string   `yaml:"command" required:"true" check:"command" example:"nginx -t" doc:"The command, run by /bin/sh -c as root."`
+	Network bool     `yaml:"network" default:"false" example:"true" doc:"May the command reach the network."`
 	Pos     Position `yaml:"-"`
 }
 
 // Hooks are host-side-free commands at fixed moments of a build: essential
 // runs in the tree when the base is configured, customize at the end.
 type Hooks struct {
-	Essential []Command `yaml:"essential"`
-	Customize []Command `yaml:"customize"`
+	Essential []Command `yaml:"essential" default:"none" doc:"Run in the tree when the base is configured and nothing else is."`
+	Customize []Command `yaml:"customize" default:"none" doc:"Run in the tree at the end, after everything else was applied."`
 }
 
 // Container is what only the container target needs.
 type Container struct {
-	Binds   []Bind   `yaml:"binds"`
-	Devices []string `yaml:"devices"` // host device nodes, shell patterns allowed
-	Limits  Limits   `yaml:"limits"`
+	Binds   []Bind   `yaml:"binds" default:"none" example:"[\"./data:/srv/data:ro\"]" doc:"Host files and folders shown inside: host:inside, with :ro read-only."`
+	Devices []string `yaml:"devices" check:"device" remove:"true" default:"none" example:"[/dev/fuse]" doc:"Host device nodes shown inside; shell patterns allowed."`
+	Limits  Limits   `yaml:"limits" doc:"Bounds of the running container."`
 }
 
 // Bind shows a host path inside; in YAML "host:inside[:ro]" or a mapping.
 type Bind struct {
-	Host     string `yaml:"host"` // absolute after loading
-	Path     string `yaml:"path"`
-	ReadOnly bool   `yaml:"read_only"`
+	Host     string `yaml:"host" required:"true" check:"hostpath" path:"host" example:"./data" doc:"Path on the host."`
+	Path     string `yaml:"path" required:"true" check:"abspath" example:"/srv/data" doc:"Absolute path inside."`
+	ReadOnly bool   `yaml:"read_only" default:"false" example:"true" doc:"The machine cannot write to it."`
 }
 
 // Limits bound a running container; zero means none.
 type Limits struct {
-	Memory Size    `yaml:"memory"`
-	CPUs   float64 `yaml:"cpus"`
-	Tasks  int     `yaml:"tasks"`
+	Memory Size    `yaml:"memory" default:"none" example:"1G" doc:"Memory."`
+	CPUs   float64 `yaml:"cpus" check:"cpus" default:"none" example:"1.5" doc:"Processors; fractions allowed."`
+	Tasks  int     `yaml:"tasks" check:"positive" default:"none" example:"512" doc:"Processes and threads."`
 }
-
-// Size is a number of bytes; in YAML written with a unit (K, M, G, T: powers of 1024).
-type Size int64
 
 // Port forwards a host port; in YAML "host:machine" or "address:host:machine", optionally "/udp".
 // Without an address it answers on 127.0.0.1 and ::1.
@@ -198,125 +192,4 @@ type Port struct {
 	Host    int
 	Machine int
 	UDP     bool
-}
-
-// Probe is one check of a running machine. Exactly one of the kinds is set.
-type Probe struct {
-	Name   string        `yaml:"name"`
-	Within time.Duration `yaml:"within"` // deadline; default 30s
-	Every  time.Duration `yaml:"every"`  // pace of retries; default 250ms
-	After  string        `yaml:"after"`  // name of a probe that must have held first
-	Fails  bool          `yaml:"fails"`  // the check is expected to fail
-
-	HTTP          *HTTPProbe    `yaml:"http"`
-	TCP           *TCPProbe     `yaml:"tcp"` // a port, or a mapping
-	UDP           *TCPProbe     `yaml:"udp"`
-	DNS           *DNSProbe     `yaml:"dns"`
-	TLS           *TLSProbe     `yaml:"tls"`
-	SSH           *SSHProbe     `yaml:"ssh"`
-	Login         *LoginProbe   `yaml:"login"`
-	Command       string        `yaml:"command"` // run inside by /bin/sh -c; Stdout, Stderr and Exit belong to it
-	Stdout        *string       `yaml:"stdout"`  // the whole standard output, a final newline apart
-	Stderr        *string       `yaml:"stderr"`
-	Contains      string        `yaml:"contains"` // standard output contains it
-	Exit          *int          `yaml:"exit"`
-	FileCheck     *FileProbe    `yaml:"file"`
-	Unit          *UnitProbe    `yaml:"unit"`
-	Log           *LogProbe     `yaml:"log"`
-	PortClosed    int           `yaml:"port_closed"`
-	NoFailedUnits bool          `yaml:"no_failed_units"`
-	Updates       *UpdatesProbe `yaml:"updates"` // true, or a mapping
-	Limit         *LimitProbe   `yaml:"limit"`
-
-	Pos Position `yaml:"-"`
-}
-
-// HTTPProbe requests URL; the host name "machine" stands for the machine.
-type HTTPProbe struct {
-	URL      string            `yaml:"url"`
-	Method   string            `yaml:"method"`
-	Status   int               `yaml:"status"` // default 200
-	Contains string            `yaml:"contains"`
-	Header   map[string]string `yaml:"header"` // expected response headers
-	JSON     map[string]any    `yaml:"json"`   // dotted path: expected value
-	Verify   *bool             `yaml:"verify"` // https: verify the certificate; default true
-}
-
-// TCPProbe connects, and may send and expect text. For udp, Expect is required.
-type TCPProbe struct {
-	Port   int    `yaml:"port"`
-	Host   string `yaml:"host"` // default: the machine
-	Send   string `yaml:"send"`
-	Expect string `yaml:"expect"` // contained in what comes back
-}
-
-// DNSProbe asks a name server for a record.
-type DNSProbe struct {
-	Server string `yaml:"server"` // default: the machine, port 53
-	Name   string `yaml:"name"`
-	Type   string `yaml:"type"`   // default A
-	Answer string `yaml:"answer"` // one answer equals it
-}
-
-// TLSProbe makes a TLS handshake.
-type TLSProbe struct {
-	Port       int    `yaml:"port"`
-	ServerName string `yaml:"server_name"`
-	Verify     *bool  `yaml:"verify"` // default true
-	CA         string `yaml:"ca"`     // a PEM file on the host
-	DaysLeft   int    `yaml:"days_left"`
-}
-
-// SSHProbe logs in and may run a command.
-type SSHProbe struct {
-	Port    int    `yaml:"port"` // default 22
-	User    string `yaml:"user"` // default root
-	Key     string `yaml:"key"`  // private key file on the host; default: the machine's generated key
-	Command string `yaml:"command"`
-	Expect  string `yaml:"expect"`
-}
-
-// LoginProbe logs in on a terminal of the machine.
-type LoginProbe struct {
-	User     string  `yaml:"user"`
-	Password *Secret `yaml:"password"`
-	Expect   string  `yaml:"expect"`
-}
-
-// FileProbe looks at a file inside.
-type FileProbe struct {
-	Path     string  `yaml:"path"`
-	Exists   *bool   `yaml:"exists"` // default true
-	Contains string  `yaml:"contains"`
-	Content  *string `yaml:"content"`
-	Mode     string  `yaml:"mode"`
-	Owner    string  `yaml:"owner"`
-	SHA256   string  `yaml:"sha256"`
-}
-
-// UnitProbe looks at a service of the init system.
-type UnitProbe struct {
-	Name  string `yaml:"name"`
-	State string `yaml:"state"` // default active
-}
-
-// LogProbe looks for text in the machine's log (journal or syslog) or in a file.
-type LogProbe struct {
-	Unit     string `yaml:"unit"`
-	File     string `yaml:"file"`
-	Contains string `yaml:"contains"`
-	Absent   string `yaml:"absent"`
-}
-
-// UpdatesProbe checks that security sources are present and nothing is pending as of the lock's date.
-type UpdatesProbe struct {
-	Pending *int `yaml:"pending"` // at most so many; default 0
-}
-
-// LimitProbe bounds what the running machine uses.
-type LimitProbe struct {
-	Memory Size          `yaml:"memory"` // in use by the machine
-	Disk   Size          `yaml:"disk"`   // written since it was built
-	Size   Size          `yaml:"size"`   // of the built tree
-	Uptime time.Duration `yaml:"uptime"` // reached "up" within
 }
