@@ -1,0 +1,70 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	policyRC   = "usr/sbin/policy-rc.d"
+	realDaemon = "sbin/start-stop-daemon.REAL"
+	fakeDaemon = "sbin/start-stop-daemon"
+)
+
+// Guard keeps packages from starting services: invoke-rc.d is told no (exit
+// status 101 of policy-rc.d), and start-stop-daemon does nothing. The release
+// function takes both away again; it must be called before the tree is kept.
+func (in *Installer) Guard() (release func() error, err error) {
+	if err := in.guard(); err != nil {
+		return nil, fmt.Errorf("keeping services from starting: %w", err)
+	}
+	return in.unguard, nil
+}
+
+func (in *Installer) guard() error {
+	if in.root.exists("usr/sbin") {
+		if err := in.root.write(policyRC, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {
+			return err
+		}
+	}
+	if st, err := in.root.stat(fakeDaemon); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil
+	}
+	if in.root.exists(realDaemon) {
+		return nil
+	}
+	if err := in.root.rename(fakeDaemon, realDaemon); err != nil {
+		return err
+	}
+	const fake = "#!/bin/sh\necho \"start-stop-daemon is switched off while the tree is built\" >&2\n"
+	return in.root.write(fakeDaemon, []byte(fake), 0o755)
+}
+
+func (in *Installer) unguard() error {
+	in.root.forget()
+	if err := in.root.remove(policyRC); err != nil {
+		return err
+	}
+	if _, err := in.root.lstat(realDaemon); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return in.root.rename(realDaemon, fakeDaemon)
+}
+
+// rename moves a file within its folder.
+func (r *root) rename(from, to string) error {
+	d, base, err := r.parent(from)
+	if err != nil {
+		return err
+	}
+	if err := unix.Renameat(d.fd, base, d.fd, path.Base(to)); err != nil {
+		return &fs.PathError{Op: "rename", Path: "/" + from, Err: err}
+	}
+	return nil
+}
+
+func dirOf(name string) string { return path.Dir(name) }

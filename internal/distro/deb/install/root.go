@@ -1,0 +1,295 @@
+package install
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// root is the tree's directory. All names are relative to it, without a
+// leading slash; "." is the directory itself.
+type root struct {
+	fd   int
+	path string          // as the kernel names it, for realPath
+	dirs map[string]*dir // opened folders by name
+}
+
+// dir is an opened folder.
+type dir struct {
+	fd   int
+	real string // its real path relative to the root, "" for the root; filled on demand
+	have bool
+}
+
+// openDirs is how many folders are kept open between two entries.
+const openDirs = 256
+
+func openRoot(name string) (*root, error) {
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening the tree %s: %w", name, err)
+	}
+	r := &root{fd: fd, dirs: map[string]*dir{}}
+	if r.path, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err != nil {
+		r.path = name
+	}
+	return r, nil
+}
+
+func (r *root) close() {
+	r.forget()
+	unix.Close(r.fd)
+}
+
+// forget closes all folders: their names may mean something else now.
+func (r *root) forget() {
+	for _, d := range r.dirs {
+		unix.Close(d.fd)
+	}
+	clear(r.dirs)
+}
+
+// trim closes folders when too many are open. Folders that were returned
+// before must not be used afterwards.
+func (r *root) trim() {
+	if len(r.dirs) > openDirs {
+		r.forget()
+	}
+}
+
+// open resolves a name with the tree as "/", following links inside it.
+func (r *root) open(name string, flags int, mode uint32) (int, error) {
+	for {
+		fd, err := unix.Openat2(r.fd, name, &unix.OpenHow{
+			Flags: uint64(flags | unix.O_CLOEXEC), Mode: uint64(mode),
+			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+		})
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		return fd, err
+	}
+}
+
+// folder opens a folder, following links to it.
+func (r *root) folder(name string) (*dir, error) {
+	if d := r.dirs[name]; d != nil {
+		return d, nil
+	}
+	fd, err := r.open(name, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	d := &dir{fd: fd}
+	r.dirs[name] = d
+	return d, nil
+}
+
+// parent opens the folder that holds name, and gives the last component.
+func (r *root) parent(name string) (*dir, string, error) {
+	d, err := r.folder(path.Dir(name))
+	if err != nil {
+		return nil, "", &fs.PathError{Op: "open", Path: "/" + path.Dir(name), Err: err}
+	}
+	return d, path.Base(name), nil
+}
+
+// realPath is where base in d really is, relative to the root.
+func (r *root) realPath(d *dir, base string) string {
+	if !d.have {
+		target, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", d.fd))
+		if err != nil {
+			return base
+		}
+		d.real = strings.TrimPrefix(strings.TrimPrefix(target, r.path), "/")
+		d.have = true
+	}
+	return path.Join(d.real, base)
+}
+
+// lstat does not follow a link in the last component.
+func (r *root) lstat(name string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if name == "." {
+		return st, unix.Fstatat(r.fd, "", &st, unix.AT_EMPTY_PATH)
+	}
+	d, base, err := r.parent(name)
+	if err != nil {
+		return st, err
+	}
+	err = unix.Fstatat(d.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return st, err
+}
+
+// stat follows links inside the tree.
+func (r *root) stat(name string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	fd, err := r.open(name, unix.O_PATH, 0)
+	if err != nil {
+		return st, err
+	}
+	defer unix.Close(fd)
+	return st, unix.Fstatat(fd, "", &st, unix.AT_EMPTY_PATH)
+}
+
+// exists reports whether name can be reached, following links.
+func (r *root) exists(name string) bool {
+	_, err := r.stat(name)
+	return err == nil
+}
+
+// read returns a file's content; a missing file is fs.ErrNotExist.
+func (r *root) read(name string) ([]byte, error) {
+	fd, err := r.open(name, unix.O_RDONLY, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: "/" + name, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, st.Size()+1)
+	n := 0
+	for {
+		k, err := f.Read(b[n:])
+		n += k
+		if k == 0 || err != nil {
+			return b[:n], nil
+		}
+		if n == len(b) {
+			b = append(b, make([]byte, len(b))...)
+		}
+	}
+}
+
+// write replaces a file as a whole: it is written under another name first.
+func (r *root) write(name string, data []byte, mode uint32) error {
+	d, base, err := r.parent(name)
+	if err != nil {
+		return err
+	}
+	temp := base + "-new"
+	if err := writeAt(d.fd, temp, data, mode); err != nil {
+		return &fs.PathError{Op: "write", Path: "/" + name, Err: err}
+	}
+	if err := unix.Renameat(d.fd, temp, d.fd, base); err != nil {
+		return &fs.PathError{Op: "rename", Path: "/" + name, Err: err}
+	}
+	return nil
+}
+
+func writeAt(dirfd int, base string, data []byte, mode uint32) error {
+	fd, err := unix.Openat(dirfd, base, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	for len(data) > 0 {
+		n, err := unix.Write(fd, data)
+		if err != nil && err != unix.EINTR {
+			unix.Close(fd)
+			return err
+		}
+		data = data[max(n, 0):]
+	}
+	err = unix.Fchmod(fd, mode)
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// mkdirAll makes a folder and its parents, and leaves those that are there.
+func (r *root) mkdirAll(name string, mode uint32) error {
+	if _, err := r.folder(name); err == nil {
+		return nil
+	}
+	if parent := path.Dir(name); parent != "." {
+		if err := r.mkdirAll(parent, 0o755); err != nil {
+			return err
+		}
+	}
+	d, base, err := r.parent(name)
+	if err != nil {
+		return err
+	}
+	if err := unix.Mkdirat(d.fd, base, 0o700); err != nil {
+		return &fs.PathError{Op: "mkdir", Path: "/" + name, Err: err}
+	}
+	return unix.Fchmodat(d.fd, base, mode, 0)
+}
+
+// remove unlinks a file if it is there.
+func (r *root) remove(name string) error {
+	d, base, err := r.parent(name)
+	if err == nil {
+		err = unix.Unlinkat(d.fd, base, 0)
+	}
+	if err != nil && !os.IsNotExist(err) {
+		return &fs.PathError{Op: "remove", Path: "/" + name, Err: err}
+	}
+	return nil
+}
+
+// removeAll removes a file or a folder with what is in it. Links are removed,
+// not followed, and other mounts are refused by the kernel.
+func (r *root) removeAll(name string) error {
+	d, base, err := r.parent(name)
+	if err != nil {
+		if os.IsNotExist(err) {
+			return nil
+		}
+		return err
+	}
+	err = removeAt(d.fd, base)
+	r.forget()
+	if err != nil {
+		return &fs.PathError{Op: "remove", Path: "/" + name, Err: err}
+	}
+	return nil
+}
+
+func removeAt(dirfd int, base string) error {
+	err := unix.Unlinkat(dirfd, base, 0)
+	if err == nil || err == unix.ENOENT {
+		return nil
+	}
+	if err != unix.EISDIR && err != unix.EPERM {
+		return err
+	}
+	fd, err := unix.Openat(dirfd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), base)
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if err := removeAt(fd, n); err != nil {
+			return err
+		}
+	}
+	return unix.Unlinkat(dirfd, base, unix.AT_REMOVEDIR)
+}
+
+// list gives the names in a folder; a missing folder has none.
+func (r *root) list(name string) ([]string, error) {
+	fd, err := r.open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err == unix.ENOENT {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: "/" + name, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
