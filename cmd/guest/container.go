@@ -16,6 +16,8 @@ import (
 // container turns this process, the first of its pid namespace, into the
 // machine's init. It only returns by failing, which ends the machine.
 func container() {
+	// Whatever else was inherited ends here, such as this program's own file.
+	unix.CloseRange(controlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	unix.CloseOnExec(controlFD)
 	control := os.NewFile(controlFD, "control")
 	err := startContainer(control)
@@ -35,6 +37,9 @@ func startContainer(control *os.File) error {
 	}
 	if err := unix.Sethostname([]byte(cfg.Hostname)); err != nil {
 		return fmt.Errorf("setting the host name: %w", err)
+	}
+	if err := dropCaps(); err != nil {
+		return err
 	}
 	if err := prepare(cfg); err != nil {
 		return err

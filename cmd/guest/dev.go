@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,5 +105,5 @@ func openPTY(dir string) (*os.File, string, error) {
 		unix.Close(fd)
 		return nil, "", fmt.Errorf("opening a terminal: %w", err)
 	}
-	return os.NewFile(uintptr(fd), "terminal"), filepath.Join(dir, ptsName(n)), nil
+	return os.NewFile(uintptr(fd), "terminal"), filepath.Join(dir, strconv.Itoa(n)), nil
 }

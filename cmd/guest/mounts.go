@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"slipway/internal/guest/wire"
@@ -170,5 +169,3 @@ func hint(err error, text string) error {
 	}
 	return err
 }
-
-func ptsName(n int) string { return "pts/" + strconv.Itoa(n) }

@@ -282,3 +282,9 @@ func (st *Stream) end(r *Reply, err error) {
 	close(st.over)
 	st.cond.Broadcast()
 }
+
+// SendData writes to a channel in one call.
+func (st *Stream) SendData(channel int, p []byte) error {
+	_, err := st.writeTo(channel, p)
+	return err
+}

@@ -1,0 +1,352 @@
+package container
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"slipway/internal/machine"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroupHost is how cgroups are laid out here.
+type cgroupHost struct {
+	unified string            // where cgroup2 is mounted; empty: nowhere
+	own     string            // this process's path in cgroup2
+	v1      map[string]string // controller to mount point
+	ownV1   map[string]string // controller to this process's path
+}
+
+func detectCgroups() (*cgroupHost, error) {
+	mounts, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer mounts.Close()
+	self, err := os.Open("/proc/self/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	defer self.Close()
+	return parseCgroups(mounts, self), nil
+}
+
+// parseCgroups reads proc_pid_mountinfo(5) and /proc/PID/cgroup (cgroups(7)).
+func parseCgroups(mounts, self io.Reader) *cgroupHost {
+	h := &cgroupHost{v1: map[string]string{}, ownV1: map[string]string{}}
+	for lines := bufio.NewScanner(mounts); lines.Scan(); {
+		before, after, ok := strings.Cut(lines.Text(), " - ")
+		left, right := strings.Fields(before), strings.Fields(after)
+		if !ok || len(left) < 5 || len(right) < 3 {
+			continue
+		}
+		switch right[0] {
+		case "cgroup2":
+			if h.unified == "" {
+				h.unified = left[4]
+			}
+		case "cgroup":
+			for _, name := range strings.Split(right[2], ",") {
+				if name != "rw" && name != "ro" {
+					h.v1[name] = left[4]
+				}
+			}
+		}
+	}
+	for lines := bufio.NewScanner(self); lines.Scan(); {
+		f := strings.SplitN(lines.Text(), ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		if f[0] == "0" && f[1] == "" {
+			h.own = f[2]
+		}
+		for _, name := range strings.Split(f[1], ",") {
+			if name != "" {
+				h.ownV1[name] = f[2]
+			}
+		}
+	}
+	return h
+}
+
+// cgroups are those of one machine.
+type cgroups struct {
+	path  string            // in cgroup2; the machine's own subtree
+	fd    *os.File          // of path
+	v1    map[string]string // controller to the machine's folder
+	dirs  []string          // everything that was made, to be removed in reverse
+	notes []string          // limits that could not be set, and why
+}
+
+// makeCgroups makes a machine's cgroups with its limits. The machine's root,
+// uid as this process sees it, owns the subtree, as systemd needs it
+// (systemd.io/CGROUP_DELEGATION).
+func makeCgroups(name string, uid int, limits machine.Limits) (*cgroups, error) {
+	h, err := detectCgroups()
+	if err != nil {
+		return nil, err
+	}
+	if h.unified == "" {
+		return nil, errors.New("no cgroup2 is mounted on this host: as root, mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")
+	}
+	base, err := h.base()
+	if err != nil {
+		return nil, err
+	}
+	c := &cgroups{path: filepath.Join(base, name), v1: map[string]string{}}
+	if err := c.make2(base, uid, limits, h); err != nil {
+		c.remove()
+		return nil, err
+	}
+	if err := c.limit(name, limits, h); err != nil {
+		c.remove()
+		return nil, err
+	}
+	if c.fd, err = os.OpenFile(c.path, unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
+		c.remove()
+		return nil, err
+	}
+	return c, nil
+}
+
+// base is the folder below which machines get their subtrees: root's own at
+// the top, a user's the one that was delegated to this process.
+func (h *cgroupHost) base() (string, error) {
+	top := filepath.Join(h.unified, "slipway")
+	if err := os.Mkdir(top, 0o755); err == nil || errors.Is(err, fs.ErrExist) {
+		if unix.Access(top, unix.W_OK) == nil {
+			return top, nil
+		}
+	}
+	own := filepath.Join(h.unified, h.own)
+	if unix.Access(own, unix.W_OK) == nil && unix.Access(filepath.Join(own, "cgroup.procs"), unix.W_OK) == nil {
+		return own, nil
+	}
+	return "", &DelegationError{Path: own}
+}
+
+// DelegationError means that this user may not make cgroups.
+type DelegationError struct{ Path string }
+
+func (e *DelegationError) Error() string {
+	return fmt.Sprintf("a machine needs a cgroup2 folder of its own, and %s is not delegated to you: "+
+		"run slipway under `systemd-run --user --scope -p Delegate=yes`, or let root chown a folder and its cgroup.procs and cgroup.subtree_control to you and put your shell in it", e.Path)
+}
+
+func (c *cgroups) make2(base string, uid int, limits machine.Limits, h *cgroupHost) error {
+	if want := wantedControllers(limits); len(want) > 0 {
+		for _, dir := range []string{h.unified, base} {
+			enable(dir, want) // what is missing then is noticed by limit
+		}
+	}
+	if err := c.mkdir(c.path); err != nil {
+		return err
+	}
+	for _, name := range []string{"", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group"} {
+		path := filepath.Join(c.path, name)
+		if err := os.Chown(path, uid, uid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("giving the cgroup to the machine: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *cgroups) mkdir(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) { // left by a supervisor that was killed
+		if err = removeCgroup(dir); err == nil {
+			err = os.Mkdir(dir, 0o755)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("making the cgroup %s: %w", dir, err)
+	}
+	c.dirs = append(c.dirs, dir)
+	return nil
+}
+
+func wantedControllers(l machine.Limits) []string {
+	var want []string
+	if l.Memory > 0 {
+		want = append(want, "memory")
+	}
+	if l.Tasks > 0 {
+		want = append(want, "pids")
+	}
+	if l.CPUs > 0 {
+		want = append(want, "cpu")
+	}
+	return want
+}
+
+func enable(dir string, controllers []string) {
+	for _, name := range controllers {
+		_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+name), 0)
+	}
+}
+
+// setting is one limit in both hierarchies' words.
+type setting struct {
+	controller string
+	file2      string
+	value2     string
+	files1     [][2]string
+}
+
+func settings(l machine.Limits) []setting {
+	var s []setting
+	if l.Memory > 0 {
+		v := strconv.FormatInt(int64(l.Memory), 10)
+		s = append(s, setting{"memory", "memory.max", v, [][2]string{{"memory.limit_in_bytes", v}}})
+	}
+	if l.Tasks > 0 {
+		v := strconv.Itoa(l.Tasks)
+		s = append(s, setting{"pids", "pids.max", v, [][2]string{{"pids.max", v}}})
+	}
+	if l.CPUs > 0 {
+		const period = 100000
+		v := strconv.Itoa(int(l.CPUs * period))
+		s = append(s, setting{"cpu", "cpu.max", v + " " + strconv.Itoa(period),
+			[][2]string{{"cpu.cfs_period_us", strconv.Itoa(period)}, {"cpu.cfs_quota_us", v}}})
+	}
+	return s
+}
+
+// limit sets every limit on the hierarchy that has its controller. The memory
+// controller is also used without a limit where it is at hand, to know the use.
+func (c *cgroups) limit(name string, limits machine.Limits, h *cgroupHost) error {
+	for _, s := range settings(limits) {
+		if err := os.WriteFile(filepath.Join(c.path, s.file2), []byte(s.value2), 0); err == nil {
+			continue
+		}
+		dir, err := c.dir1(s.controller, name, h)
+		if err != nil {
+			c.notes = append(c.notes, fmt.Sprintf("the %s limit cannot be set here: %v", s.controller, err))
+			continue
+		}
+		for _, f := range s.files1 {
+			if err := os.WriteFile(filepath.Join(dir, f[0]), []byte(f[1]), 0); err != nil {
+				return fmt.Errorf("setting the %s limit: %w", s.controller, err)
+			}
+		}
+	}
+	if _, err := os.Stat(filepath.Join(c.path, "memory.current")); err != nil && c.v1["memory"] == "" && h.v1["memory"] != "" {
+		_, _ = c.dir1("memory", name, h) // without it the use is summed up from the processes
+	}
+	return nil
+}
+
+func (c *cgroups) dir1(controller, name string, h *cgroupHost) (string, error) {
+	mount := h.v1[controller]
+	if mount == "" {
+		return "", fmt.Errorf("the %s controller is not delegated", controller)
+	}
+	top := filepath.Join(mount, "slipway")
+	if err := os.Mkdir(top, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	dir := filepath.Join(top, name)
+	if err := c.mkdir(dir); err != nil {
+		return "", err
+	}
+	c.v1[controller] = dir
+	return dir, nil
+}
+
+// add1 puts a process into the version 1 cgroups; in cgroup2 it was born.
+func (c *cgroups) add1(pid int) error {
+	for _, dir := range c.v1 {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+			return fmt.Errorf("entering the cgroup %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// memory is what the machine uses now, in bytes; 0 when nothing counts it.
+func (c *cgroups) memory() int64 {
+	for _, file := range []string{filepath.Join(c.path, "memory.current"), filepath.Join(c.v1["memory"], "memory.usage_in_bytes")} {
+		if data, err := os.ReadFile(file); err == nil {
+			n, _ := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// remove ends what still runs in the cgroups and takes them away, with the
+// folder for all machines when this was the last.
+func (c *cgroups) remove() error {
+	if c.fd != nil {
+		c.fd.Close()
+	}
+	return removeCgroups(c.dirs)
+}
+
+func removeCgroups(dirs []string) error {
+	var errs []error
+	for _, dir := range slices.Backward(dirs) {
+		errs = append(errs, removeCgroup(dir))
+		if parent := filepath.Dir(dir); filepath.Base(parent) == "slipway" {
+			_ = unix.Rmdir(parent) // fails while other machines are there
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func removeCgroup(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	_ = os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0) // only in cgroup2, Linux 5.14
+	var err error
+	for range 100 {
+		if err = removeTree(dir); err == nil {
+			return nil
+		}
+		killAll(dir)
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("removing the cgroup %s: %w", dir, err)
+}
+
+// removeTree removes cgroups from the leaves up; their files go with them.
+func removeTree(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeTree(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return unix.Rmdir(dir)
+}
+
+func killAll(dir string) {
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "cgroup.procs" {
+			return nil
+		}
+		data, _ := os.ReadFile(path)
+		for _, line := range strings.Fields(string(data)) {
+			if pid, err := strconv.Atoi(line); err == nil && pid > 1 {
+				unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+		return nil
+	})
+}

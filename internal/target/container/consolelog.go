@@ -1,0 +1,133 @@
+package container
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"slipway/internal/guest/wire"
+)
+
+// consoleLog keeps what the machine's console shows, in a file that is rotated
+// once (console.log.1), and passes it on to those who watch.
+type consoleLog struct {
+	path string
+	max  int64
+	own  func(string) error
+
+	mu       sync.Mutex
+	file     *os.File
+	size     int64
+	input    io.Writer // to the console of the present run
+	watchers map[chan []byte]bool
+}
+
+func openConsoleLog(dir string, size int64, own func(string) error) (*consoleLog, error) {
+	c := &consoleLog{path: filepath.Join(dir, consoleFile), max: size, own: own, watchers: map[chan []byte]bool{}}
+	return c, c.open()
+}
+
+func (c *consoleLog) open() error {
+	f, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the console log: %w", err)
+	}
+	st, err := f.Stat()
+	if err == nil {
+		err = c.own(c.path)
+	}
+	if err != nil {
+		f.Close()
+		return fmt.Errorf("opening the console log: %w", err)
+	}
+	c.file, c.size = f, st.Size()
+	return nil
+}
+
+// follow takes in the console of one run of the machine.
+func (c *consoleLog) follow(session *wire.Session) {
+	st, err := session.Open(wire.Request{Op: "console"})
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	c.input = st.Writer(wire.Input)
+	c.mu.Unlock()
+	io.Copy(c, st.Reader(wire.Output))
+}
+
+// Write appends to the log. A full disk must not stop the machine, so errors
+// of the file are not told.
+func (c *consoleLog) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.size+int64(len(p)) > c.max && c.size > 0 {
+		c.file.Close()
+		if os.Rename(c.path, c.path+".1") != nil || c.open() != nil {
+			return len(p), nil
+		}
+	}
+	n, _ := c.file.Write(p)
+	c.size += int64(n)
+	for w := range c.watchers {
+		select {
+		case w <- append([]byte(nil), p...):
+		default: // a watcher that does not keep up misses something
+		}
+	}
+	return len(p), nil
+}
+
+func (c *consoleLog) watch() chan []byte {
+	w := make(chan []byte, 256)
+	c.mu.Lock()
+	c.watchers[w] = true
+	c.mu.Unlock()
+	return w
+}
+
+func (c *consoleLog) unwatch(w chan []byte) {
+	c.mu.Lock()
+	delete(c.watchers, w)
+	c.mu.Unlock()
+}
+
+// attach connects a client with the console until it leaves.
+func (c *consoleLog) attach(st *wire.Stream) wire.Reply {
+	w := c.watch()
+	defer c.unwatch(w)
+	go func() {
+		buf := make([]byte, 4096)
+		in := st.Reader(wire.Input)
+		for {
+			n, err := in.Read(buf)
+			c.mu.Lock()
+			to := c.input
+			c.mu.Unlock()
+			if n > 0 && to != nil {
+				to.Write(buf[:n])
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return pump(st, w)
+}
+
+// pump sends what a watcher gets until the client leaves.
+func pump(st *wire.Stream, w chan []byte) wire.Reply {
+	out := st.Writer(wire.Output)
+	for {
+		select {
+		case p := <-w:
+			if _, err := out.Write(p); err != nil {
+				return wire.Reply{}
+			}
+		case <-st.Over():
+			return wire.Reply{}
+		}
+	}
+}

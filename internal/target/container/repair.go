@@ -1,0 +1,113 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"slipway/internal/sandbox"
+)
+
+// Repair removes what killed supervisors have left in the runtime folder:
+// processes, cgroups, uppers. Their records stay, as failed, until Down. It
+// returns the names of the machines that it repaired. Network devices and
+// mounts have gone with their namespaces.
+func Repair(ctx context.Context, runtime string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(runtime, "machines"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for machines to repair: %w", err)
+	}
+	var names []string
+	var errs []error
+	for _, e := range entries {
+		repaired, err := repairOne(ctx, filepath.Join(runtime, "machines", e.Name()))
+		if repaired {
+			names = append(names, e.Name())
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("repairing machine %s: %w", e.Name(), err))
+		}
+	}
+	return names, errors.Join(errs...)
+}
+
+func repairOne(ctx context.Context, dir string) (bool, error) {
+	lock, err := tryLock(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // gone meanwhile
+	}
+	if lock == nil || err != nil {
+		return false, err // it lives, or another process repairs it
+	}
+	defer lock.Close()
+	rec, err := readRecord(dir)
+	if errors.Is(err, fs.ErrNotExist) { // killed before it wrote anything
+		return false, os.RemoveAll(dir)
+	}
+	if err != nil {
+		return false, err
+	}
+	if rec.State != Starting && rec.State != Running {
+		return false, nil
+	}
+	if err := sweep(ctx, rec); err != nil {
+		return false, err
+	}
+	rec.State, rec.Reason, rec.PID = Failed, "its supervisor was killed", 0
+	os.Remove(filepath.Join(dir, socketFile))
+	return true, rec.write(dir, func(string) error { return nil })
+}
+
+// sweep removes what a machine has outside of its runtime folder.
+func sweep(ctx context.Context, rec *full) error {
+	if err := removeCgroups(rec.Cgroups); err != nil {
+		return err
+	}
+	if rec.Spec.Keep {
+		return nil
+	}
+	return removeShifted(ctx, rec.Spec.RunDir)
+}
+
+const removeWorker = "container.remove"
+
+func init() {
+	sandbox.Register(removeWorker, func(ctx context.Context, w *sandbox.Worker) error {
+		var dir string
+		if err := w.Args(&dir); err != nil {
+			return err
+		}
+		return os.RemoveAll(dir)
+	})
+}
+
+// removeShifted removes a folder whose files belong to ids of the private range.
+func removeShifted(ctx context.Context, dir string) error {
+	err := os.RemoveAll(dir)
+	if err == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	host, err := sandbox.Detect()
+	if err != nil {
+		return err
+	}
+	p, err := host.Start(ctx, removeWorker, dir)
+	if err != nil {
+		return err
+	}
+	return p.Wait()
+}
+
+// clear removes the last traces of a machine that has ended.
+func clear(ctx context.Context, dir string) error {
+	if _, err := repairOne(ctx, dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}

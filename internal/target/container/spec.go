@@ -1,0 +1,96 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"slipway/internal/guest/wire"
+	"slipway/internal/machine"
+)
+
+// Spec says what to start.
+type Spec struct {
+	Name       string // a host label; unique among the machines of a runtime folder
+	Definition *machine.Definition
+	LayerDirs  []string // the built tree as overlay lowers, top first, with owners shifted into the private range
+	Key        string   // of the build
+	TreeSize   int64    // bytes of the built tree, for probes
+
+	Runtime  string // folder of records and sockets; default RuntimeDir()
+	RunDir   string // folder of this machine's upper; on a real file system
+	StateDir string // folder of this machine's state volumes
+	Keep     bool   // keep the upper at the end, and use it again for the same Key
+	Publish  bool   // open the definition's ports on the host
+	Isolated bool   // no lab: the machine has only its loopback
+
+	Mint    []wire.Mint   // what the machine makes for itself; nil: the usual table
+	Stop    time.Duration // for an orderly end; default 30s
+	Env     []string      // added to init's environment
+	Binary  string        // version of slipway, for the record
+	LogSize int64         // of the console log before it is rotated; default 1 MiB
+}
+
+var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+func (s *Spec) complete() error {
+	if !label.MatchString(s.Name) {
+		return fmt.Errorf("starting machine %q: a name has lower-case letters, digits and hyphens, at most 63", s.Name)
+	}
+	if s.Definition == nil || len(s.LayerDirs) == 0 || s.RunDir == "" {
+		return errors.New("starting a machine: definition, layers and run folder are needed")
+	}
+	if s.Runtime == "" {
+		s.Runtime = RuntimeDir()
+	}
+	if s.StateDir == "" {
+		s.StateDir = s.RunDir + ".state"
+	}
+	if s.Stop == 0 {
+		s.Stop = 30 * time.Second
+	}
+	if s.LogSize == 0 {
+		s.LogSize = 1 << 20
+	}
+	if s.Mint == nil {
+		s.Mint = usualMint
+	}
+	var err error
+	for _, p := range []*string{&s.Runtime, &s.RunDir, &s.StateDir} {
+		if *p, err = filepath.Abs(*p); err != nil {
+			return err
+		}
+	}
+	for _, dir := range s.LayerDirs {
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			return fmt.Errorf("starting machine %s: the layer %s is not there: build it again", s.Name, dir)
+		}
+	}
+	return nil
+}
+
+// hostname is what the machine calls itself.
+func (s *Spec) hostname() string {
+	if s.Definition.Hostname != "" {
+		return s.Definition.Hostname
+	}
+	return s.Name
+}
+
+// initCommand is what the definition wants as process 1; empty: the tree's own.
+func (s *Spec) initCommand() []string {
+	if filepath.IsAbs(s.Definition.Init) {
+		return []string{s.Definition.Init}
+	}
+	return nil
+}
+
+// usualMint is what common packages make per machine when they are installed
+// and what a built tree therefore has not.
+var usualMint = []wire.Mint{
+	{Path: "/etc/ssh/ssh_host_*_key", Needs: "/usr/bin/ssh-keygen", Command: []string{"ssh-keygen", "-A"}},
+	{Path: "/etc/ssl/private/ssl-cert-snakeoil.key", Needs: "/usr/sbin/make-ssl-cert", Command: []string{"make-ssl-cert", "generate-default-snakeoil"}},
+}

@@ -1,0 +1,293 @@
+package container
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"slipway/internal/guest/wire"
+	"slipway/internal/sandbox"
+
+	"golang.org/x/sys/unix"
+)
+
+// The names in a machine's run folder.
+const (
+	upperDir = "upper"
+	workDir  = "work"
+	rootDir  = "root"
+	bindsDir = "binds"
+	keyFile  = "key"
+	uuidFile = "uuid"
+)
+
+// checkKept refuses to put a kept upper over another build than its own.
+func checkKept(spec *Spec) error {
+	data, err := os.ReadFile(filepath.Join(spec.RunDir, keyFile))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (!spec.Keep || string(data) == spec.Key) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading what was kept of machine %s: %w", spec.Name, err)
+	}
+	return fmt.Errorf("starting machine %s: what was kept belongs to build %.12s, and the definition now gives %.12s: "+
+		"take the machine back to its definition, or go back to the build that it belongs to", spec.Name, data, spec.Key)
+}
+
+// prepareStorage makes the folders of the run and enters them: the guest
+// helper, whom the way to this folder may be closed, starts here.
+func (s *supervisor) prepareStorage() error {
+	dir := s.Spec.RunDir
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return fmt.Errorf("making the run folder: %w", err)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return fmt.Errorf("making the run folder: %w", err)
+	}
+	if err := os.Chdir(dir); err != nil {
+		return fmt.Errorf("entering the run folder: %w", err)
+	}
+	if !s.Spec.Keep {
+		if err := s.resetStorage(); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{upperDir, workDir, rootDir, bindsDir} {
+		if err := os.MkdirAll(name, 0o711); err != nil {
+			return fmt.Errorf("making the run folder: %w", err)
+		}
+	}
+	if err := os.WriteFile(keyFile, []byte(s.Spec.Key), 0o644); err != nil {
+		return fmt.Errorf("writing the build's key: %w", err)
+	}
+	return s.likeLower()
+}
+
+// likeLower gives the upper the attributes of the tree's root: an overlay
+// shows those of its topmost folder.
+func (s *supervisor) likeLower() error {
+	var st unix.Stat_t
+	if err := unix.Stat(s.Spec.LayerDirs[0], &st); err != nil {
+		return fmt.Errorf("reading layer %s: %w", s.Spec.LayerDirs[0], err)
+	}
+	if err := os.Chown(upperDir, int(st.Uid), int(st.Gid)); err != nil {
+		return fmt.Errorf("preparing the upper: %w", err)
+	}
+	return os.Chmod(upperDir, fs.FileMode(st.Mode&0o777))
+}
+
+// resetStorage throws away everything that the machine has written, its state
+// volumes apart.
+func (s *supervisor) resetStorage() error {
+	for _, name := range []string{upperDir, workDir, uuidFile} {
+		if err := os.RemoveAll(filepath.Join(s.Spec.RunDir, name)); err != nil {
+			return fmt.Errorf("removing what the machine wrote: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeStorage is the end of the run folder, or of all but what is kept.
+func (s *supervisor) removeStorage() error {
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	if !s.Spec.Keep {
+		return os.RemoveAll(s.Spec.RunDir)
+	}
+	var errs []error
+	for _, name := range []string{workDir, rootDir, bindsDir} {
+		errs = append(errs, os.RemoveAll(filepath.Join(s.Spec.RunDir, name)))
+	}
+	return errors.Join(errs...)
+}
+
+// rootMount is the machine's root with what is shown in it.
+type rootMount struct {
+	path    string // relative to the run folder
+	mounts  []wire.Mount
+	mounted []string // to be unmounted in reverse
+}
+
+func (r *rootMount) close() error {
+	var errs []error
+	for i := len(r.mounted) - 1; i >= 0; i-- {
+		if err := unix.Unmount(r.mounted[i], unix.MNT_DETACH); err != nil {
+			errs = append(errs, fmt.Errorf("unmounting %s: %w", r.mounted[i], err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mountRoot mounts the root, the volumes and the binds in the supervisor's own
+// mount namespace, from which the machine's is a copy.
+func (s *supervisor) mountRoot() (*rootMount, error) {
+	for _, name := range []string{upperDir, workDir} { // a reset took them away
+		if err := os.MkdirAll(name, 0o711); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.likeLower(); err != nil {
+		return nil, err
+	}
+	abs := func(name string) string { return filepath.Join(s.Spec.RunDir, name) }
+	if err := sandbox.MountOverlay(s.Spec.LayerDirs, abs(upperDir), abs(workDir), abs(rootDir)); err != nil {
+		return nil, err
+	}
+	r := &rootMount{path: rootDir, mounted: []string{rootDir}}
+	for _, path := range s.Spec.Definition.State {
+		source, err := s.volume(path)
+		if err == nil {
+			err = r.stage(source, path, false, nil)
+		}
+		if err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+	}
+	for _, b := range s.Spec.Definition.Container.Binds {
+		ids, err := s.bindIDs(b.Host)
+		if err == nil {
+			err = r.stage(b.Host, b.Path, b.ReadOnly, ids)
+		}
+		if ids != nil {
+			ids.Close()
+		}
+		if err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+	}
+	return r, nil
+}
+
+// stage shows source in the run folder, where the guest helper can reach it.
+// With ids, a user namespace, its owners are mapped.
+func (r *rootMount) stage(source, path string, readOnly bool, ids *os.File) error {
+	st, err := os.Stat(source)
+	if err != nil {
+		return fmt.Errorf("showing %s in the machine: %w", source, err)
+	}
+	target := filepath.Join(bindsDir, strconv.Itoa(len(r.mounts)))
+	if st.IsDir() {
+		err = os.MkdirAll(target, 0o711)
+	} else {
+		err = os.WriteFile(target, nil, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	if err := cloneMount(source, target, ids); err != nil {
+		return fmt.Errorf("showing %s in the machine: %w", source, err)
+	}
+	r.mounted = append(r.mounted, target)
+	r.mounts = append(r.mounts, wire.Mount{Source: target, Path: path, ReadOnly: readOnly})
+	return nil
+}
+
+func cloneMount(source, target string, ids *os.File) error {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if ids != nil {
+		// File systems that cannot map ids are shown as they are.
+		_ = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE,
+			&unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ids.Fd())})
+	}
+	return unix.MoveMount(fd, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+// volume is the host folder of a state path. The first time it gets what the
+// built tree has there.
+func (s *supervisor) volume(path string) (string, error) {
+	clean := filepath.Clean("/" + path)
+	dir := filepath.Join(s.Spec.StateDir, clean)
+	if _, err := os.Lstat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
+		return "", fmt.Errorf("making the volume for %s: %w", path, err)
+	}
+	tmp := dir + ".new"
+	if err := os.RemoveAll(tmp); err != nil {
+		return "", fmt.Errorf("making the volume for %s: %w", path, err)
+	}
+	from, err := insideRoot(rootDir, clean)
+	if err == nil {
+		err = copyTree(from, tmp)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		if err = os.Mkdir(tmp, 0o755); err == nil {
+			err = os.Chown(tmp, int(s.IDs.UID), int(s.IDs.GID))
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("filling the volume for %s: %w", path, err)
+	}
+	return dir, os.Rename(tmp, dir)
+}
+
+// insideRoot gives the host path of a folder in a tree, and refuses links on
+// the way: they are the machine's and could point anywhere.
+func insideRoot(root, path string) (string, error) {
+	at := root
+	for _, part := range strings.Split(strings.Trim(path, "/"), "/") {
+		at = filepath.Join(at, part)
+		st, err := os.Lstat(at)
+		if err != nil {
+			return "", err
+		}
+		if st.Mode()&fs.ModeSymlink != 0 {
+			return "", fmt.Errorf("%s is a symbolic link in the machine; name the place that it points to", path)
+		}
+	}
+	return at, nil
+}
+
+// uuid is the identity of this machine for as long as its upper is kept.
+func (s *supervisor) uuid() string {
+	path := filepath.Join(s.Spec.RunDir, uuidFile)
+	if data, err := os.ReadFile(path); err == nil && len(data) == 32 {
+		return string(data)
+	}
+	var id [16]byte
+	rand.Read(id[:])
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // RFC 9562, version 4
+	text := hex.EncodeToString(id[:])
+	_ = os.WriteFile(path, []byte(text), 0o644) // the next start then has another one
+	return text
+}
+
+// expandDevices resolves the definition's patterns to the host's device nodes.
+func expandDevices(patterns []string) ([]string, error) {
+	var devices []string
+	for _, p := range patterns {
+		if !strings.HasPrefix(p, "/") {
+			p = "/dev/" + p
+		}
+		found, err := filepath.Glob(p)
+		if err != nil {
+			return nil, fmt.Errorf("looking for the device %s: %w", p, err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("the host has no device %s, which container.devices names", p)
+		}
+		for _, path := range found {
+			st, err := os.Stat(path)
+			if err != nil {
+				return nil, err
+			}
+			if sys := st.Sys().(*syscall.Stat_t).Mode & unix.S_IFMT; sys != unix.S_IFCHR && sys != unix.S_IFBLK {
+				return nil, fmt.Errorf("%s is not a device node; container.devices names nodes only", path)
+			}
+			devices = append(devices, path)
+		}
+	}
+	return devices, nil
+}

@@ -1,0 +1,56 @@
+package container
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"slipway/internal/machine"
+	"slipway/internal/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	sandbox.Main()
+	os.Exit(m.Run())
+}
+
+// TestSystemd boots a real tree, whose folder (owners shifted into the private
+// range) SLIPWAY_TEST_TREE names.
+func TestSystemd(t *testing.T) {
+	tree := os.Getenv("SLIPWAY_TEST_TREE")
+	if tree == "" {
+		t.Skip("SLIPWAY_TEST_TREE names no tree with systemd")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	spec := Spec{
+		Name: "systemd-test", Definition: &machine.Definition{Name: "systemd-test", File: "/none.yaml"},
+		LayerDirs: []string{tree}, Key: "k", Runtime: t.TempDir(), RunDir: t.TempDir() + "/run",
+	}
+	m, err := Up(ctx, spec, func(p Progress) { t.Logf("%+v", p) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			m.ConsoleLog(ctx, os.Stderr, false)
+		}
+		m.Down(context.Background())
+	})
+	start := time.Now()
+	if m, err = m.WaitReady(ctx); err != nil || m.State != Running {
+		t.Fatalf("after %s: %+v %v", time.Since(start), m, err)
+	}
+	t.Logf("ready after %s", m.Ready.Sub(m.Started))
+	out, errs, exit, err := m.Run(ctx, "systemctl", "is-system-running")
+	t.Logf("%s %s %d %v", out, errs, exit, err)
+	out, _, _, _ = m.Run(ctx, "systemctl", "--failed", "--no-legend")
+	if strings.TrimSpace(string(out)) != "" {
+		t.Errorf("failed units:\n%s", out)
+	}
+	if err := m.Down(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
