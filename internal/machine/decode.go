@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -24,14 +25,18 @@ func newDecoder(c *collector, base func(string) string) *decoder {
 // refuse reports a structural problem of the value at path.
 func (d *decoder) refuse(n *node, path, message, hint string) {
 	d.bad[path] = true
-	d.c.add(Problem{Pos: n.pos, Key: path, Text: n.text, Message: message, Hint: hint, structural: true})
+	text := n.text
+	if isSecret(n, path) {
+		text, hint = "", ""
+	}
+	d.c.add(Problem{Pos: n.pos, Key: path, Text: text, Message: message, Hint: hint, structural: true})
 }
 
 // wrong reports a value of the wrong type.
 func (d *decoder) wrong(n *node, path, want, hint string) {
 	message := fmt.Sprintf("%s is %s, want %s", path, n.kind, want)
 	if n.kind == intKind || n.kind == floatKind || n.kind == boolKind || n.kind == stringKind {
-		message = fmt.Sprintf("%s is %s (%s), want %s", path, n.kind, d.show(n), want)
+		message = fmt.Sprintf("%s is %s (%s), want %s", path, n.kind, d.show(n, path), want)
 	}
 	if n.kind == nullKind {
 		message = fmt.Sprintf("%s has no value, want %s", path, want)
@@ -41,16 +46,23 @@ func (d *decoder) wrong(n *node, path, want, hint string) {
 }
 
 // show quotes a value unless it may be a secret.
-func (d *decoder) show(n *node) string {
-	if secretText(n.text) != "" {
+func (d *decoder) show(n *node, path string) string {
+	switch {
+	case isSecret(n, path):
 		return "not shown"
+	case n.kind == stringKind:
+		return quote(n.text)
 	}
-	return quote(n.text)
+	return n.text
 }
 
 // decode fills v from n; f holds the tags that apply.
 func (d *decoder) decode(n *node, path string, v reflect.Value, f field) {
 	d.positions[path] = n.pos
+	if n.broken {
+		d.bad[path] = true
+		return
+	}
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		d.require(n, path, f)
@@ -109,27 +121,30 @@ func (d *decoder) mapping(n *node, path string, v reflect.Value) {
 		d.wrong(n, path, typeWords(t), "")
 		return
 	}
+	var meant []string // by unknown keys
 	for _, p := range n.pairs {
 		f, ok := fieldOf(t, p.key)
 		if !ok {
 			d.unknown(p, path, t)
+			meant = append(meant, nearest(p.key, keysOf(t)))
 			continue
 		}
 		d.decode(p.value, join(path, p.key), v.Field(f.index), f)
 	}
 	for _, f := range fieldsOf(t) {
-		if f.required && n.get(f.key) == nil {
+		if f.required && n.get(f.key) == nil && !slices.Contains(meant, f.key) {
 			d.lacks(n, path, f.key)
 		}
 	}
-	d.combine(n, path, combinations[t])
+	d.combine(n, path, combinations[t], meant == nil)
 	if pos := v.FieldByName("Pos"); pos.IsValid() {
 		pos.Set(reflect.ValueOf(n.pos))
 	}
 }
 
-// combine checks which keys stand together.
-func (d *decoder) combine(n *node, path string, rule combination) {
+// combine checks which keys stand together; whole tells that all keys of the
+// mapping are known, so that a missing one is missing indeed.
+func (d *decoder) combine(n *node, path string, rule combination, whole bool) {
 	given := func(keys []string) (out []string) {
 		for _, k := range keys {
 			if n.get(k) != nil {
@@ -138,10 +153,10 @@ func (d *decoder) combine(n *node, path string, rule combination) {
 		}
 		return out
 	}
-	if one := given(rule.one); rule.one != nil && len(one) != 1 {
+	if one := given(rule.one); rule.one != nil && len(one) != 1 && (whole || len(one) > 1) {
 		d.refuse(n, path, fmt.Sprintf("%s has %s, want exactly one of %s", path, listedOr(one, "and", "none"), listed(rule.one, "or")), "")
 	}
-	if rule.some != nil && len(given(rule.some)) == 0 {
+	if rule.some != nil && len(given(rule.some)) == 0 && whole {
 		d.refuse(n, path, fmt.Sprintf("%s needs %s", path, listed(rule.some, "or")), "")
 	}
 	for _, p := range n.pairs {

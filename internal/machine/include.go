@@ -145,6 +145,9 @@ func (l *loader) parse(name string, data []byte) *source {
 
 // readFile reads at most one byte more than a definition may have.
 func readFile(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

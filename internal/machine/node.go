@@ -30,6 +30,9 @@ type node struct {
 	items []*node
 	pairs []pair
 	size  int // values in this tree, aliases expanded
+
+	// broken marks what stands for a value that was reported already.
+	broken bool
 }
 
 // pair is one key of a mapping.
@@ -103,14 +106,6 @@ func (n *node) plain() any {
 		return out
 	}
 	return n.value
-}
-
-// shown returns a scalar for a message, shortened and quoted.
-func (n *node) shown() string {
-	if n.kind == listKind || n.kind == mapKind || n.kind == nullKind {
-		return n.kind.String()
-	}
-	return quote(n.text)
 }
 
 // quote shortens text to what fits a message.

@@ -102,13 +102,21 @@ func (r *reader) body(file *ast.File, start Position) *node {
 			found = d.Body
 			continue
 		}
-		r.fail(r.place(d.Body.GetToken().Position), "---", "a second YAML document starts here", "write one definition in each file")
+		r.fail(r.documentStart(d), "---", "a second YAML document starts here", "write one definition in each file")
 	}
 	if found == nil {
 		r.fail(start, "", "the file is empty", "start with: slipway: v1")
 		return nil
 	}
 	return r.convert(found)
+}
+
+// documentStart is where a document's marker stands.
+func (r *reader) documentStart(d *ast.DocumentNode) Position {
+	if d.Start != nil {
+		return r.place(d.Start.Position)
+	}
+	return r.place(d.Body.GetToken().Position)
 }
 
 // syntaxError reports what the YAML parser says, without its drawing.
@@ -132,6 +140,13 @@ func (r *reader) syntaxError(err error) {
 
 func (r *reader) fail(pos Position, text, message, hint string) {
 	r.c.add(Problem{Pos: pos, Text: text, Message: message, Hint: hint})
+}
+
+// drop reports a value that definitions do not use.
+func (r *reader) drop(out *node, text, message, hint string) *node {
+	r.fail(out.pos, text, message, hint)
+	out.broken = true
+	return out
 }
 
 // convert turns a parsed value into a node. What definitions do not use is
@@ -165,11 +180,11 @@ func (r *reader) convert(n ast.Node) *node {
 	case *ast.AliasNode:
 		return r.alias(v, out)
 	case *ast.InfinityNode, *ast.NanNode:
-		r.fail(out.pos, out.text, quote(out.text)+" is not a number that a definition can use", "")
+		r.drop(out, out.text, quote(out.text)+" is not a number that a definition can use", "")
 	case *ast.TagNode:
-		r.fail(out.pos, out.text, "YAML tag "+quote(out.text)+" is not used in definitions", "remove it")
+		r.drop(out, out.text, "YAML tag "+quote(out.text)+" is not used in definitions", "remove it")
 	default:
-		r.fail(out.pos, out.text, "YAML feature not used in definitions: "+n.Type().String(), "")
+		r.drop(out, out.text, "YAML feature not used in definitions: "+n.Type().String(), "")
 	}
 	return out
 }
@@ -235,11 +250,11 @@ func (r *reader) alias(v *ast.AliasNode, out *node) *node {
 	target, known := r.anchors[name]
 	switch {
 	case !known:
-		r.fail(out.pos, name, fmt.Sprintf("alias *%s has no anchor &%s above it", name, name), "")
+		r.drop(out, name, fmt.Sprintf("alias *%s has no anchor &%s above it", name, name), "")
 	case target == nil:
-		r.fail(out.pos, name, fmt.Sprintf("alias *%s stands inside its own anchor", name), "")
+		r.drop(out, name, fmt.Sprintf("alias *%s stands inside its own anchor", name), "")
 	case r.shared+target.size > maxValues:
-		r.fail(out.pos, name, fmt.Sprintf("aliases stand for more than %d values", maxValues), "write the values out or use fewer aliases")
+		r.drop(out, name, fmt.Sprintf("aliases stand for more than %d values", maxValues), "write the values out or use fewer aliases")
 	default:
 		r.shared += target.size
 		return target

@@ -158,6 +158,9 @@ func hintEnv(text string) string {
 }
 
 func hintPackage(text string) string {
+	if hint := hintTilde(text); hint != "" {
+		return hint
+	}
 	return didYouMeanIf(strings.HasSuffix(text, ".deb"), "./"+text)
 }
 

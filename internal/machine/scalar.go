@@ -38,7 +38,7 @@ func (d *decoder) text(n *node, path string, v reflect.Value, f field) {
 		return
 	}
 	if f.check != nil && !f.check.accepts(n.text) {
-		d.refuse(n, path, fmt.Sprintf("%s is %s, want %s", path, d.show(n), want), f.check.advise(n.text))
+		d.refuse(n, path, fmt.Sprintf("%s is %s, want %s", path, d.show(n, path), want), f.check.advise(n.text))
 		return
 	}
 	if f.remove && strings.HasPrefix(n.text, "-") && !d.removals {

@@ -87,11 +87,15 @@ func secretValue(n *node, path string) string {
 	} else if at := strings.LastIndexByte(path, '.'); at >= 0 {
 		last = path[at+1:]
 	}
-	// users.sudo takes the word password; this is a key, not its value.
-	if secretKey.MatchString(last) && n.text != "" && !noSecret.MatchString(n.text) && n.value != int64(0) {
+	if secretKey.MatchString(last) && n.text != "" && !noSecret.MatchString(n.text) {
 		return "a literal secret"
 	}
 	return secretText(n.text)
+}
+
+// isSecret tells whether a value must not be shown.
+func isSecret(n *node, path string) bool {
+	return (n.kind == stringKind || n.kind == intKind) && secretValue(n, path) != ""
 }
 
 // adviseSecret names the keys that take a reference instead.

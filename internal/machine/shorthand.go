@@ -11,6 +11,7 @@ import (
 type shorthand struct {
 	words   string                                                  // completes "want ..."
 	kind    kind                                                    // of the short form
+	number  string                                                  // hint for a number that lacks something
 	mapping bool                                                    // the struct may be written as a mapping too
 	set     func(d *decoder, n *node, path string, v reflect.Value) // fills v from the short form
 	schema  map[string]any                                          // of the short form
@@ -25,8 +26,8 @@ func (s *shorthand) decode(d *decoder, n *node, path string, v reflect.Value, _ 
 	_, whole, _ := numberOf(n)
 	if n.kind != s.kind && !(s.kind == intKind && whole) {
 		hint := ""
-		if s.kind == stringKind && n.kind == intKind {
-			hint = "write it with its unit, or quote it"
+		if s.kind == stringKind && (n.kind == intKind || n.kind == floatKind) {
+			hint = orElse(s.number, "quote it")
 		}
 		d.wrong(n, path, s.words, hint)
 		return true
@@ -44,11 +45,11 @@ var shorthands map[reflect.Type]*shorthand
 
 func init() {
 	shorthands = map[reflect.Type]*shorthand{
-		durationType: {words: "a duration with its unit, for example 90s", kind: stringKind,
+		durationType: {number: "write it with its unit", words: "a duration with its unit, for example 90s", kind: stringKind,
 			schema: pattern(durationPattern), set: setDuration},
-		sizeType: {words: "a size with its unit, for example 512M", kind: stringKind,
+		sizeType: {number: "write it with its unit", words: "a size with its unit, for example 512M", kind: stringKind,
 			schema: pattern(sizePattern), set: setSize},
-		portType: {words: `a quoted text such as "8080:80"`, kind: stringKind,
+		portType: {number: "write host:machine", words: `a quoted text such as "8080:80"`, kind: stringKind,
 			schema: pattern(portPattern), set: setPort},
 		reflect.TypeFor[Mirror](): {words: "an address, none, or a mapping with main and security", kind: stringKind, mapping: true,
 			schema: pattern(`^none$|` + rules["url"].pattern), set: setMirror},

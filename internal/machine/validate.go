@@ -49,6 +49,11 @@ func (v *validator) system() {
 	if row, known := distributionOf(d.System); known && row.family != "deb" && len(d.Debconf) > 0 {
 		v.at("debconf", "", fmt.Sprintf("%s has no debconf", d.System), "remove it or put it into a when part")
 	}
+	for i, p := range d.Packages {
+		if strings.HasSuffix(p, ".deb") && !IsLocalPackage(p) {
+			v.at(fmt.Sprintf("packages.%d", i), p, fmt.Sprintf("%q reads as the name of a package", p), fmt.Sprintf("write %q for the file", "./"+p))
+		}
+	}
 	for i, r := range d.Repositories {
 		v.repository(fmt.Sprintf("repositories.%d", i), r)
 	}
@@ -101,12 +106,13 @@ func (v *validator) state() {
 		p = path.Clean(p)
 		if p == "/" {
 			v.at(key, p, "the whole machine cannot be state", "name the folders whose content is to survive")
+			continue
 		}
 		if top := volatile(p); top != "" {
 			v.at(key, p, fmt.Sprintf("%s never survives, for %s is made at every start", p, top), "")
 		}
 		for j, q := range v.d.State[:i] {
-			if within(p, path.Clean(q)) || within(path.Clean(q), p) {
+			if q = path.Clean(q); q != "/" && (within(p, q) || within(q, p)) {
 				v.at(key, p, fmt.Sprintf("%s and %s (entry %d) contain one another", p, q, j), "keep the outer one")
 			}
 		}
