@@ -13,6 +13,7 @@ var (
 	bindRule     = regexp.MustCompile(bindPattern)
 	portRule     = regexp.MustCompile(portPattern)
 	durationRule = regexp.MustCompile(durationPattern)
+	sizeRule     = regexp.MustCompile(sizePattern)
 )
 
 // setBind reads "host:inside[:ro]".

@@ -79,24 +79,42 @@ func setField(key string) func(*decoder, *node, string, reflect.Value) {
 
 func setDuration(d *decoder, n *node, path string, v reflect.Value) {
 	value, err := time.ParseDuration(n.text)
-	if err != nil || !durationRule.MatchString(n.text) {
-		hint := ""
-		if digits(n.text) {
-			hint = didYouMean(n.text + "s")
-		}
-		d.refuse(n, path, path+" is "+quote(n.text)+", want a duration with its unit, for example 90s", hint)
-		return
+	hint := ""
+	if digits(n.text) {
+		hint = didYouMean(n.text + "s")
 	}
-	v.SetInt(int64(value))
+	switch {
+	case !durationRule.MatchString(n.text):
+		d.refuse(n, path, path+" is "+quote(n.text)+", want a duration with its unit, for example 90s", hint)
+	case err != nil || value > maxDuration:
+		d.meaningless(n, path, path+" is "+quote(n.text)+", more than a year", "")
+	case value <= 0:
+		d.meaningless(n, path, path+" is "+quote(n.text)+", want more than nothing", "")
+	default:
+		v.SetInt(int64(value))
+	}
 }
+
+// maxDuration bounds what a definition can wait for.
+const maxDuration = 366 * 24 * time.Hour
 
 func setSize(d *decoder, n *node, path string, v reflect.Value) {
 	value, err := ParseSize(n.text)
-	if err != nil {
+	switch {
+	case err != nil && !sizeRule.MatchString(n.text):
 		d.refuse(n, path, path+": "+err.Error(), hintSize(n.text))
-		return
+	case err != nil:
+		d.meaningless(n, path, path+": "+err.Error(), "")
+	default:
+		v.SetInt(int64(value))
 	}
-	v.SetInt(int64(value))
+}
+
+// meaningless reports a value whose form is right and that still cannot be
+// used, which the JSON Schema does not see.
+func (d *decoder) meaningless(n *node, path, message, hint string) {
+	d.bad[path] = true
+	d.c.add(Problem{Pos: n.pos, Key: path, Text: n.text, Message: message, Hint: hint})
 }
 
 // hintSize guesses what a size in another notation means.
