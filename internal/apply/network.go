@@ -1,0 +1,140 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"slipway/internal/machine"
+)
+
+// applyNetwork writes the interfaces' configuration for systemd-networkd where
+// systemd boots, and for ifupdown elsewhere.
+func applyNetwork(ctx context.Context, j *job) error {
+	if len(j.def.Network) == 0 {
+		return nil
+	}
+	for _, n := range j.def.Network {
+		if err := validNetwork(n); err != nil {
+			return err
+		}
+	}
+	if j.env.Init == "systemd" {
+		return j.networkd(ctx)
+	}
+	return j.ifupdown()
+}
+
+func validNetwork(n machine.Network) error {
+	if strings.TrimSpace(n.Match) == "" || strings.Contains(n.Match, "\n") {
+		return fmt.Errorf("match %q names no interface", n.Match)
+	}
+	for _, a := range n.Address {
+		if _, err := netip.ParsePrefix(a); err != nil {
+			return fmt.Errorf("address %q is not like 192.0.2.7/24: %w", a, err)
+		}
+	}
+	for _, a := range append(slices.Clone(n.DNS), n.Gateway) {
+		if a == "" {
+			continue
+		}
+		if _, err := netip.ParseAddr(a); err != nil {
+			return fmt.Errorf("%q is no address: %w", a, err)
+		}
+	}
+	return nil
+}
+
+// networkd writes one file per item, in their order: the first match wins.
+func (j *job) networkd(ctx context.Context) error {
+	if !j.exists("/usr/lib/systemd/systemd-networkd") {
+		return fmt.Errorf("the machine has no systemd-networkd; add the package systemd")
+	}
+	for i, n := range j.def.Network {
+		name := fmt.Sprintf("/etc/systemd/network/50-slipway-%d.network", i)
+		if err := j.writeText(name, networkFile(n), plainFile); err != nil {
+			return err
+		}
+	}
+	services := []string{"systemd-networkd.service"}
+	if _, ok := j.findUnit("systemd-resolved.service"); ok {
+		services = append(services, "systemd-resolved.service")
+	}
+	for _, s := range services {
+		if err := j.enable(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func networkFile(n machine.Network) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "[Match]\nName=%s\n\n[Network]\n", strings.Join(strings.Fields(n.Match), " "))
+	if n.DHCP {
+		b.WriteString("DHCP=yes\n")
+	}
+	for _, a := range n.Address {
+		fmt.Fprintf(&b, "Address=%s\n", a)
+	}
+	if n.Gateway != "" {
+		fmt.Fprintf(&b, "Gateway=%s\n", n.Gateway)
+	}
+	for _, a := range n.DNS {
+		fmt.Fprintf(&b, "DNS=%s\n", a)
+	}
+	return b.String()
+}
+
+// ifupdown writes interfaces(5). Its patterns differ between distributions, so
+// that only plain names are taken.
+func (j *job) ifupdown() error {
+	if !j.exists("/sbin/ifup") && !j.exists("/usr/sbin/ifup") {
+		return fmt.Errorf("the machine has no ifup; add the package ifupdown")
+	}
+	var b strings.Builder
+	for _, n := range j.def.Network {
+		for _, name := range strings.Fields(n.Match) {
+			if strings.ContainsAny(name, "*?[") {
+				return fmt.Errorf("match %q: without systemd an interface needs its full name (eth0)", n.Match)
+			}
+			b.WriteString(stanzas(name, n))
+		}
+	}
+	if err := j.writeText("/etc/network/interfaces.d/slipway", b.String(), plainFile); err != nil {
+		return err
+	}
+	if j.exists("/etc/network/interfaces") {
+		return nil
+	}
+	text := "source /etc/network/interfaces.d/*\n\nauto lo\niface lo inet loopback\n"
+	return j.writeText("/etc/network/interfaces", text, plainFile)
+}
+
+// stanzas configure one interface; the gateway goes with the first address of
+// its family.
+func stanzas(name string, n machine.Network) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "auto %s\n", name)
+	if n.DHCP {
+		fmt.Fprintf(&b, "iface %s inet dhcp\n", name)
+	}
+	gateway := n.Gateway
+	for _, a := range n.Address {
+		family := "inet"
+		if netip.MustParsePrefix(a).Addr().Is6() {
+			family = "inet6"
+		}
+		fmt.Fprintf(&b, "iface %s %s static\n\taddress %s\n", name, family, a)
+		if gateway != "" && netip.MustParseAddr(gateway).Is6() == (family == "inet6") {
+			fmt.Fprintf(&b, "\tgateway %s\n", gateway)
+			gateway = ""
+		}
+		if len(n.DNS) > 0 {
+			fmt.Fprintf(&b, "\tdns-nameservers %s\n", strings.Join(n.DNS, " "))
+		}
+	}
+	return b.String()
+}
