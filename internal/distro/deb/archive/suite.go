@@ -29,6 +29,8 @@ type verified struct {
 	signers []string // fingerprints
 	cached  bool     // from the store, not asked for now
 	notes   []string
+
+	condition fetch.Condition // of the answer that brought raw
 }
 
 func (v *verified) digest() string {
@@ -179,7 +181,7 @@ func (c *Config) suite(ctx context.Context, s *source) (*verified, error) {
 	}
 	v, err := c.askMirrors(ctx, s, m, cached)
 	if err == nil && !v.cached {
-		m = memory{Base: v.base, Checked: now, Date: v.release.date, SHA256: v.digest(), Condition: m.Condition}
+		m = memory{Base: v.base, Checked: now, Date: v.release.date, SHA256: v.digest(), Condition: v.condition}
 		if saveErr := store.save(v, m); saveErr != nil && !readOnly(saveErr) {
 			return nil, fmt.Errorf("storing the index of %s: %w", s.suite, saveErr)
 		}
@@ -209,7 +211,7 @@ func (c *Config) askMirrors(ctx context.Context, s *source, m memory, cached *ve
 	var problems []error
 	var stale *verified
 	for _, base := range s.bases {
-		v, err := c.ask(ctx, s, base, &m, cached)
+		v, err := c.ask(ctx, s, base, m, cached)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -273,7 +275,7 @@ func rollback(s *source, v *verified, m memory) error {
 
 // ask gets InRelease, or Release and Release.gpg, from one mirror. With an
 // answer "not changed" it returns the cached one.
-func (c *Config) ask(ctx context.Context, s *source, base string, m *memory, cached *verified) (*verified, error) {
+func (c *Config) ask(ctx context.Context, s *source, base string, m memory, cached *verified) (*verified, error) {
 	f, now := c.fetcher(), c.now()
 	condition := fetch.Condition{}
 	if cached != nil && cached.detach == nil && m.Base == base && m.SHA256 == cached.digest() {
@@ -286,13 +288,11 @@ func (c *Config) ask(ctx context.Context, s *source, base string, m *memory, cac
 	case err == nil && document.Unchanged:
 		return cached, nil
 	case err == nil:
-		v.raw = document.Body
-		m.Condition = document.Condition
+		v.raw, v.condition = document.Body, document.Condition
 	case fetch.NotFound(err):
 		if err := c.askDetached(ctx, s, dir, v, err); err != nil {
 			return nil, err
 		}
-		m.Condition = fetch.Condition{}
 	default:
 		return nil, err
 	}
