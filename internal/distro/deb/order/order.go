@@ -53,18 +53,21 @@ func Plan(p *pool.Pool, c Change) ([]Step, error) {
 	return m.steps(), nil
 }
 
-// Download is the order in which apt fetches a set for an empty machine, and
-// in which the packages of an essential set are handed to dpkg together.
-func Download(p *pool.Pool, set []*pool.Version) []*pool.Version {
+// Unpacking is the order in which a set is unpacked on an empty machine. An
+// essential set is handed to dpkg in this order in a single call.
+func Unpacking(p *pool.Pool, set []*pool.Version) ([]*pool.Version, error) {
 	m := newManager(p, Change{Install: set})
 	m.sortUnpack()
+	if err := m.install(); err != nil {
+		return nil, err
+	}
 	list := make([]*pool.Version, 0, len(set))
-	for _, pkg := range m.list {
-		if v := m.target(pkg); v != nil {
-			list = append(list, v)
+	for _, it := range m.plan {
+		if it.op == Unpack {
+			list = append(list, m.target(it.pkg))
 		}
 	}
-	return list
+	return list, nil
 }
 
 type flag uint16

@@ -20,14 +20,16 @@ func (p *Problem) solveBase(sol *Solution) (base []*pool.Version, wants []Want, 
 	if p.BaseSet == "custom" {
 		return nil, wants, nil
 	}
+	if apt := p.Pool.Find("apt"); p.BaseSet == "apt" && apt != nil {
+		apt.Essential, apt.Important = true, true // as apt sees itself
+	}
 	if p.BaseSet == "buildd" {
 		wants = append(slices.Clone(wants), Want{Spec: "build-essential", From: "the base set buildd"})
 	}
 	s := p.solver(nil)
 	req := &request{words: map[*pool.Package]string{}}
 	for _, pkg := range p.Pool.All() {
-		isBase := pkg.Essential || p.BaseSet == "apt" && pkg.Name == "apt"
-		if pkg.Arch == p.Native && isBase && p.inSuite(pkg) {
+		if pkg.Arch == p.Native && pkg.Essential && p.inSuite(pkg) {
 			if v := s.of(pkg).candidate; v != nil {
 				req.install = append(req.install, v)
 				req.words[pkg] = "the base"
@@ -40,7 +42,9 @@ func (p *Problem) solveBase(sol *Solution) (base []*pool.Version, wants []Want, 
 	for _, pkg := range s.targets() {
 		base = append(base, s.of(pkg).target)
 	}
-	base = order.Download(p.Pool, base)
+	if base, err = order.Unpacking(p.Pool, base); err != nil {
+		return nil, nil, fmt.Errorf("ordering the essential set: %w", err)
+	}
 	for _, v := range base {
 		sol.Base = append(sol.Base, v.Control)
 		sol.Auto[v.Control.ID()] = false // dpkg installs these; nothing is marked

@@ -202,3 +202,112 @@ func showDifference(t *testing.T, have, want []string) {
 		}
 	}
 }
+
+// TestBaseOfApt compares the base sets with what mmdebstrap asks apt for: the
+// essential set on an empty system, then the rest on top of it. Both the
+// packages and the sequence of steps must be apt's.
+func TestBaseOfApt(t *testing.T) {
+	for _, r := range aptRoots(t) {
+		for _, set := range []string{"essential", "apt", "minbase", "buildd", "important", "standard"} {
+			t.Run(filepath.Base(r.dir)+"/"+set, func(t *testing.T) {
+				start := time.Now()
+				p := pool.New("amd64", nil, r.packages, nil)
+				indexed := time.Since(start)
+				start = time.Now()
+				sol, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", BaseSet: set, Suite: r.suite,
+					Want: []solve.Want{{Spec: "openssh-server"}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("indexed in %v, solved in %v: %d and %d packages", indexed, time.Since(start), len(sol.Base), len(sol.Rest))
+				r.compareBase(t, set, sol)
+				r.compareRest(t, set, sol)
+			})
+		}
+	}
+}
+
+func forceEssential(set string) string {
+	if set == "apt" {
+		return "pkgCacheGen::ForceEssential=apt"
+	}
+	return "pkgCacheGen::ForceEssential=,"
+}
+
+func narrow(suite, pattern string) string {
+	return "?narrow(?or(?archive(^" + suite + "$),?codename(^" + suite + "$)),?architecture(amd64)," + pattern + ")"
+}
+
+func (r *aptRoot) compareBase(t *testing.T, set string, sol *solve.Solution) {
+	args := []string{"-o", "Dir::State::status=/dev/null", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "-o", forceEssential(set), "-o", "APT::Install-Recommends=false"}
+	if set == "apt" {
+		args = append(args, "dist-upgrade")
+	} else {
+		args = append(args, "install", narrow(r.suite, "?essential"))
+	}
+	var want, have []string
+	for _, step := range parseSimulation(r.apt(t, args...)).steps {
+		if strings.HasPrefix(step, "Inst ") {
+			want = append(want, step)
+		}
+	}
+	for _, p := range sol.Base {
+		have = append(have, "Inst "+p.Name)
+	}
+	if !slices.Equal(have, want) {
+		t.Errorf("the essential set or its order is not that of apt (%d and %d packages)", len(have), len(want))
+		showDifference(t, have, want)
+	}
+}
+
+func (r *aptRoot) compareRest(t *testing.T, set string, sol *solve.Solution) {
+	status := r.writeStatus(t, sol.Base)
+	args := []string{"-o", "Dir::State::status=" + status, "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "-o", forceEssential(set), "-o", "APT::Install-Recommends=false", "install", "openssh-server"}
+	switch set {
+	case "minbase":
+		args = append(args, narrow(r.suite, "?and(?priority(required),?not(?essential))"))
+	case "buildd":
+		args = append(args, "build-essential", narrow(r.suite, "?and(?priority(required),?not(?essential))"))
+	case "important":
+		args = append(args, narrow(r.suite, "?and(?or(?priority(required),?priority(important)),?not(?essential))"))
+	case "standard":
+		args = append(args, narrow(r.suite, "?and(?or(~prequired,~pimportant,~pstandard),?not(?essential))"))
+	}
+	want := parseSimulation(r.apt(t, args...))
+	if diff := compareSets(want, sol, nil); diff != "" {
+		t.Errorf("the rest: %s", diff)
+		return
+	}
+	steps, err := sol.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have := aptSteps(steps); !slices.Equal(have, want.steps) {
+		t.Errorf("the steps are not those of apt")
+		showDifference(t, have, want.steps)
+	}
+}
+
+// writeStatus makes a dpkg database in the root that holds just these packages.
+func (r *aptRoot) writeStatus(t *testing.T, list []*control.Package) string {
+	var b strings.Builder
+	for _, p := range list {
+		fmt.Fprintf(&b, "Package: %s\nStatus: install ok installed\nPriority: %s\nInstalled-Size: %d\nArchitecture: %s\nSource: %s\nVersion: %s\n", p.Name, p.Priority, p.InstalledSize, p.Architecture, p.Source, p.Version)
+		for _, f := range [][2]string{{"Multi-Arch", p.MultiArch}, {"Pre-Depends", p.PreDepends}, {"Depends", p.Depends}, {"Recommends", p.Recommends},
+			{"Conflicts", p.Conflicts}, {"Breaks", p.Breaks}, {"Replaces", p.Replaces}, {"Provides", p.Provides}} {
+			if f[1] != "" {
+				fmt.Fprintf(&b, "%s: %s\n", f[0], f[1])
+			}
+		}
+		if p.Essential {
+			b.WriteString("Essential: yes\n")
+		}
+		b.WriteString("Maintainer: nobody\nDescription: x\n\n")
+	}
+	name := fmt.Sprintf("/tmp/status-%d", len(list))
+	if err := os.WriteFile(r.dir+name, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(r.dir + name) })
+	return name
+}

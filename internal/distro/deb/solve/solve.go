@@ -52,8 +52,9 @@ type Want struct {
 
 // Solution is the answer.
 type Solution struct {
-	// Base is the essential set with all it needs, sorted as order.Download
-	// sorts it. Empty without BaseSet.
+	// Base is the essential set with all it needs, in the order in which its
+	// packages are unpacked and then handed to one call of dpkg. Empty without
+	// BaseSet.
 	Base []*control.Package
 	// Rest is what is installed on top of Base or Installed, by name.
 	Rest []*control.Package
