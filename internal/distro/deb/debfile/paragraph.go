@@ -7,8 +7,8 @@ import (
 )
 
 // Field is one field of a paragraph. Value is as written after the colon
-// without surrounding blanks; continuation lines keep their leading blank and
-// are separated by "\n".
+// without surrounding blanks; its lines are separated by "\n", and those after
+// the first keep their blanks, which dpkg's database preserves.
 type Field struct{ Name, Value string }
 
 // Paragraph is one stanza of deb822 data (deb822(5)) in its own field order,
@@ -39,24 +39,32 @@ func ParseParagraph(data []byte) (p Paragraph, rest []byte, err error) {
 		text := strings.TrimRight(string(line), " \t\r")
 		switch {
 		case text == "" && len(p) > 0:
-			return p, after, nil
+			return p.trimmed(), after, nil
 		case text == "" || text[0] == '#':
 		case text[0] == ' ' || text[0] == '\t':
 			if len(p) == 0 {
 				return nil, nil, fmt.Errorf("%w: continuation line %.40q before any field", ErrFormat, text)
 			}
-			p[len(p)-1].Value += "\n" + text
+			p[len(p)-1].Value += "\n" + string(line)
 		default:
-			name, value, ok := strings.Cut(text, ":")
+			name, value, ok := strings.Cut(string(line), ":")
 			if !ok || name == "" || strings.ContainsAny(name, " \t") {
 				return nil, nil, fmt.Errorf("%w: line %.40q is no field", ErrFormat, text)
 			}
 			if _, twice := p.Get(name); twice {
 				return nil, nil, fmt.Errorf("%w: field %s appears twice", ErrFormat, name)
 			}
-			p = append(p, Field{name, strings.TrimSpace(value)})
+			p = append(p, Field{name, strings.TrimLeft(value, " \t")})
 		}
 		data = after
 	}
-	return p, nil, nil
+	return p.trimmed(), nil, nil
+}
+
+// trimmed takes the blanks off the end of each value.
+func (p Paragraph) trimmed() Paragraph {
+	for i := range p {
+		p[i].Value = strings.TrimRight(p[i].Value, " \t\r\n")
+	}
+	return p
 }

@@ -138,9 +138,6 @@ func (x *extraction) folder(e *tree.Entry, a attrs) error {
 func (x *extraction) finish() error {
 	for name, mtime := range x.times {
 		x.in.root.trim()
-		if x.touched[name] {
-			continue
-		}
 		d, base, err := x.in.root.parent(name)
 		if err != nil {
 			return err
@@ -148,7 +145,11 @@ func (x *extraction) finish() error {
 		if name == "." {
 			d, base = &dir{fd: x.in.root.fd}, "."
 		}
-		if err := setTime(d.fd, base, mtime); err != nil && err != unix.ENOENT {
+		set := func() error { return setTime(d.fd, base, mtime) }
+		if x.touched[name] {
+			set = func() error { return unix.UtimesNanoAt(d.fd, base, nil, unix.AT_SYMLINK_NOFOLLOW) }
+		}
+		if err := set(); err != nil && err != unix.ENOENT {
 			return &fs.PathError{Op: "utimes", Path: "/" + name, Err: err}
 		}
 	}

@@ -308,3 +308,12 @@ func (in *Installer) chown(do func() error) error {
 	}
 	return do()
 }
+
+// private makes a folder its owner's alone.
+func (in *Installer) private(dirfd int, base string, uid int) error {
+	err := in.chown(func() error { return unix.Fchownat(dirfd, base, uid, 0, unix.AT_SYMLINK_NOFOLLOW) })
+	if err == nil {
+		err = unix.Fchmodat(dirfd, base, 0o700, 0)
+	}
+	return err
+}

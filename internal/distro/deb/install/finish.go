@@ -34,6 +34,9 @@ func (in *Installer) Finish() error {
 			return fmt.Errorf("finishing the tree: %w", err)
 		}
 	}
+	if err := in.aptFolders(); err != nil {
+		return fmt.Errorf("finishing the tree: %w", err)
+	}
 	if err := in.machineID(); err != nil {
 		return fmt.Errorf("finishing the tree: %w", err)
 	}

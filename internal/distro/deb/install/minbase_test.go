@@ -71,19 +71,40 @@ func TestAgainstRecord(t *testing.T) {
 	try(err)
 	try(in.InstallBase(ctx, plan[0].packages))
 	lap("base")
-	for _, step := range plan[1:] {
-		switch step.op {
-		case "unpack":
+	for i, step := range plan[1:] {
+		switch {
+		case step.op == "unpack":
 			try(in.Unpack(ctx, step.packages))
-		case "configure":
+		case i == len(plan)-2:
+			try(in.ConfigurePending(ctx))
+		default:
 			try(in.Configure(ctx, step.packages))
 		}
 	}
-	try(in.ConfigurePending(ctx))
 	lap("rest")
+	try(in.MarkAuto(recordedAuto(t, os.Getenv("SLIPWAY_REFERENCE"), index)))
 	try(release())
 	try(in.Finish())
 	os.WriteFile(tree+".log", out.Bytes(), 0o644)
+}
+
+// recordedAuto reads which packages the reference marked as automatic.
+func recordedAuto(t *testing.T, tree string, index map[string]Package) (auto []Package) {
+	data, err := os.ReadFile(tree + "/var/lib/apt/extended_states")
+	if err != nil {
+		t.Log(err)
+		return nil
+	}
+	for _, line := range strings.Split(string(data), "\n") {
+		if name, ok := strings.CutPrefix(line, "Package: "); ok {
+			p, ok := index[name+":amd64"]
+			if !ok {
+				p = index[name+":all"]
+			}
+			auto = append([]Package{p}, auto...)
+		}
+	}
+	return auto
 }
 
 type logStep struct {

@@ -78,7 +78,7 @@ func (in *Installer) script(ctx context.Context, r *record, name string, args ..
 		"DPKG_ROOT=",
 		"DPKG_FORCE=security-mac,downgrade",
 	)
-	output, err := in.exec(ctx, args, env)
+	output, err := in.exec(ctx, args, env, nil)
 	if err == nil {
 		return nil
 	}
@@ -113,14 +113,14 @@ func (in *Installer) dpkgVersion() string {
 
 // exec makes the database true, runs a program, and reads what it changed. It
 // returns the end of the program's output.
-func (in *Installer) exec(ctx context.Context, args, env []string) (string, error) {
+func (in *Installer) exec(ctx context.Context, args, env []string, stdin io.Reader) (string, error) {
 	if err := in.db.flush(); err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, in.opt.Timeout)
 	defer cancel()
 	var end tail
-	err := in.opt.Run(ctx, args, env, nil, io.MultiWriter(in.opt.Log, &end))
+	err := in.opt.Run(ctx, args, env, stdin, io.MultiWriter(in.opt.Log, &end))
 	if err != nil && ctx.Err() != nil {
 		err = errors.Join(err, ctx.Err())
 	}
@@ -139,7 +139,7 @@ func (in *Installer) dpkg(ctx context.Context, args ...string) error {
 		return ErrNoDpkg
 	}
 	args = append([]string{"dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold"}, args...)
-	output, err := in.exec(ctx, args, in.environment())
+	output, err := in.exec(ctx, args, in.environment(), nil)
 	if err == nil {
 		return nil
 	}

@@ -15,7 +15,7 @@ type SeedConfig struct {
 	// from: name without leading slash to content. Folders are made as needed.
 	Sources map[string]string
 	// Users and Groups are numbers that an earlier build recorded (IDMap).
-	// They are checked at the end, see CheckIDs.
+	// See CompareIDs.
 	Users, Groups map[string]int
 	// Recommends is what apt in the machine does by itself; nothing is
 	// written for it, because that is apt's default.
