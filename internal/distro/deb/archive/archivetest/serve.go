@@ -2,6 +2,8 @@ package archivetest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -113,6 +115,7 @@ func (a *Archive) handle(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data = f.damage(data)
+	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(data)))
 	out := &faulty{ResponseWriter: w, fault: f, request: r, half: len(data) / 2}
 	http.ServeContent(out, r, "", st.ModTime(), bytes.NewReader(data))
 }
