@@ -20,11 +20,11 @@ func (s *supervisor) runtimeFiles(link *attachment) []wire.File {
 
 func hostsLines(name string, link *attachment) string {
 	lines := "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-	if link == nil || len(link.prefixes) == 0 {
+	if link == nil || len(link.list) == 0 {
 		return lines + "127.0.1.1 " + name + "\n"
 	}
-	for _, p := range link.prefixes {
-		lines += p.Addr().String() + " " + name + "\n"
+	for _, ip := range link.list {
+		lines += ip.String() + " " + name + "\n"
 	}
-	return lines + link.hosts
+	return lines
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -97,11 +96,12 @@ func launch(ctx context.Context, host *sandbox.Host, spec Spec, lock *os.File, r
 	}
 	defer status.Close()
 	files := append([]*os.File{pipe, lock}, listeners...)
-	p, err := startSupervisor(ctx, host, o, files)
+	p, leave, err := startSupervisor(ctx, host, o, files)
 	pipe.Close()
 	if err != nil {
 		return nil, fmt.Errorf("starting the supervisor of %s: %w", spec.Name, err)
 	}
+	defer leave()
 	go p.Wait() // leaves no zombie in a long-lived caller
 	if err := follow(ctx, status, p, report); err != nil {
 		return nil, fmt.Errorf("starting machine %s: %w", spec.Name, err)
@@ -137,38 +137,33 @@ func follow(ctx context.Context, status *os.File, p *os.Process, report func(Pro
 	return errors.New(last)
 }
 
-// startSupervisor starts slipway again, in a session of its own, with nothing
-// of the caller's but files: they become descriptors 3 and up.
-func startSupervisor(ctx context.Context, host *sandbox.Host, o orders, files []*os.File) (*os.Process, error) {
+// startSupervisor starts slipway again, in a session of its own and inside the
+// lab, with nothing of the caller's but files: they become descriptors 3 and up.
+func startSupervisor(ctx context.Context, host *sandbox.Host, o orders, files []*os.File) (*os.Process, func() error, error) {
 	log, err := os.OpenFile(filepath.Join(o.Spec.dir(), superFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer log.Close()
 	data, err := json.Marshal(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.Close()
-	cmd := &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{supervisorEntry}, Dir: "/",
-		Env:   supervisorEnv(),
-		Stdin: r, Stdout: log, Stderr: log, ExtraFiles: files,
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
-	}
-	if err := enterLab(ctx, host, o, cmd); err != nil {
+	p, leave, err := enterLab(ctx, host, o, append([]*os.File{r, log, log}, files...))
+	if err != nil {
 		w.Close()
-		return nil, err
+		return nil, nil, err
 	}
 	go func() {
 		w.Write(data) // a supervisor that ended is noticed by its silence
 		w.Close()
 	}()
-	return cmd.Process, nil
+	return p, leave, nil
 }
 
 // supervisorEnv keeps what the supervisor's own work depends on.

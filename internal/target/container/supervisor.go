@@ -1,7 +1,6 @@
 package container
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -60,6 +59,9 @@ func newSupervisor() (*supervisor, error) {
 		return nil, fmt.Errorf("reading the orders: %w", err)
 	}
 	unix.Umask(0o077)
+	if err := privateMounts(); err != nil {
+		return nil, err
+	}
 	unix.CloseOnExec(lockFD) // the lock lives exactly as long as this process
 	unix.CloseOnExec(statusFD)
 	s.status = os.NewFile(statusFD, "status")
@@ -221,22 +223,9 @@ func (s *supervisor) own(path string) error {
 
 // finish removes everything but, when the machine ended by itself, its record.
 func (s *supervisor) finish() error {
-	s.closeNetwork()
-	err := s.removeStorage()
-	if s.stopping() || s.rec.State == Failed && s.rec.Ready.IsZero() && s.rec.PID == 0 && !s.wasUp {
+	err := joinErrors(s.closeNetwork(), s.removeStorage())
+	if s.stopping() || !s.wasUp {
 		return joinErrors(err, os.RemoveAll(s.dir))
 	}
 	return joinErrors(err, os.Remove(s.dir+"/"+socketFile))
-}
-
-func (s *supervisor) ctx() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		select {
-		case <-s.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }

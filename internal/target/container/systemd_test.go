@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestSystemd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	spec := Spec{
-		Name: "systemd-test", Definition: &machine.Definition{Name: "systemd-test", File: "/none.yaml"},
+		Name: "systemd-test", Definition: &machine.Definition{Name: "systemd-test", File: "/none.yaml", Ports: []machine.Port{{Host: 18080, Machine: 80}}}, Publish: true,
 		LayerDirs: []string{tree}, Key: "k", Runtime: t.TempDir(), RunDir: t.TempDir() + "/run",
 	}
 	m, err := Up(ctx, spec, func(p Progress) { t.Logf("%+v", p) })
@@ -49,6 +50,17 @@ func TestSystemd(t *testing.T) {
 	out, _, _, _ = m.Run(ctx, "systemctl", "--failed", "--no-legend")
 	if strings.TrimSpace(string(out)) != "" {
 		t.Errorf("failed units:\n%s", out)
+	}
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		resp, err := http.Get("http://" + host + ":18080/")
+		if err != nil {
+			t.Errorf("through the port: %v", err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 {
+			t.Errorf("through the port: %s", resp.Status)
+		}
 	}
 	if err := m.Down(ctx); err != nil {
 		t.Fatal(err)
