@@ -6,9 +6,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func (c httpCheck) judge(resp *http.Response, body []byte) outcome {
 		return misses("status %d with %s", resp.StatusCode, quote(body))
 	}
 	for _, name := range sortedKeys(c.p.Header) {
-		if got := resp.Header.Values(name); !contains(got, c.p.Header[name]) {
+		if got := resp.Header.Values(name); !slices.Contains(got, c.p.Header[name]) {
 			return misses("status %d, header %s: %s", resp.StatusCode, name, orNothing(strings.Join(got, ", ")))
 		}
 	}
@@ -127,15 +128,6 @@ func (c httpCheck) judge(resp *http.Response, body []byte) outcome {
 	return holds("status %d", resp.StatusCode)
 }
 
-func contains(list []string, s string) bool {
-	for _, one := range list {
-		if one == s {
-			return true
-		}
-	}
-	return false
-}
-
 func orNothing(s string) string {
 	if s == "" {
 		return "(nothing)"
@@ -144,10 +136,5 @@ func orNothing(s string) string {
 }
 
 func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	sort.Strings(keys)
-	return keys
+	return slices.Sorted(maps.Keys(m))
 }

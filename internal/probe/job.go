@@ -37,7 +37,7 @@ func newJob(p *machine.Probe) *job {
 	}
 	k := kindOf(p)
 	if k == nil {
-		j.fault = "not tried: the probe has no kind"
+		j.fault = "not tried: it has no kind (http, tcp, command ...)"
 		return j
 	}
 	j.check = k.make(p)

@@ -26,7 +26,19 @@ type kind struct {
 var kinds = []kind{
 	{"http", func(p *machine.Probe) bool { return p.HTTP != nil }, byNetwork, newHTTP},
 	{"tcp", func(p *machine.Probe) bool { return p.TCP != nil }, byNetwork, newTCP},
+	{"udp", func(p *machine.Probe) bool { return p.UDP != nil }, byNetwork, newUDP},
+	{"dns", func(p *machine.Probe) bool { return p.DNS != nil }, byNetwork, newDNS},
+	{"tls", func(p *machine.Probe) bool { return p.TLS != nil }, byNetwork, newTLS},
+	{"ssh", func(p *machine.Probe) bool { return p.SSH != nil }, byNetwork, newSSH},
+	{"login", func(p *machine.Probe) bool { return p.Login != nil }, byTerminal, newLogin},
 	{"command", func(p *machine.Probe) bool { return p.Command != "" }, byExec, newCommand},
+	{"file", func(p *machine.Probe) bool { return p.FileCheck != nil }, byExec, newFile},
+	{"unit", func(p *machine.Probe) bool { return p.Unit != nil }, byExec, newUnit},
+	{"log", func(p *machine.Probe) bool { return p.Log != nil }, byExec, newLog},
+	{"port_closed", func(p *machine.Probe) bool { return p.PortClosed != 0 }, byNetwork, newPortClosed},
+	{"no_failed_units", func(p *machine.Probe) bool { return p.NoFailedUnits }, byExec, newNoFailedUnits},
+	{"updates", func(p *machine.Probe) bool { return p.Updates != nil }, byExec | byPending, newUpdates},
+	{"limit", func(p *machine.Probe) bool { return p.Limit != nil }, byUsage, newLimit},
 }
 
 // kindOf finds a probe's kind; nil if none is set.

@@ -1,0 +1,203 @@
+package probe
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// style is how a table looks on what it is written to.
+type style struct {
+	color bool
+	width int // of the terminal; zero: no terminal, nothing is wrapped
+}
+
+// styleOf asks w: colours on a terminal unless NO_COLOR is set.
+func styleOf(w io.Writer) style {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return style{}
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		width = 80
+	}
+	return style{color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb", width: width}
+}
+
+func (s style) mark(ok bool) string {
+	switch {
+	case ok && s.color:
+		return "\x1b[32mok\x1b[0m    "
+	case ok:
+		return "ok    "
+	case s.color:
+		return "\x1b[31mFAILED\x1b[0m"
+	}
+	return "FAILED"
+}
+
+// WriteTable writes a proof for people: per target its stages and probes with
+// their times, and under each failure its reason.
+func WriteTable(w io.Writer, p *Proof) error { return writeTable(w, p, styleOf(w)) }
+
+func writeTable(w io.Writer, p *Proof, s style) error {
+	var b strings.Builder
+	names := nameWidth(p)
+	for i, t := range p.Targets {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s on %s\n", p.Machine, t.Name)
+		s.rows(&b, "stage", t.Stages, names)
+		s.rows(&b, "probe", t.Probes, names)
+		s.verdict(&b, t)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the proof: %w", err)
+	}
+	return nil
+}
+
+func (s style) rows(b *strings.Builder, kind string, list []Result, names int) {
+	for _, r := range list {
+		fmt.Fprintf(b, "  %-6s %s  %s %7.2fs\n", kind, pad(r.Name, names), s.mark(r.OK), r.Seconds)
+		if r.Reason != "" {
+			s.paragraph(b, r.Reason, "         ")
+		}
+	}
+}
+
+func (s style) verdict(b *strings.Builder, t TargetReport) {
+	good := 0
+	for _, r := range t.Probes {
+		if r.OK {
+			good++
+		}
+	}
+	switch {
+	case t.OK:
+		fmt.Fprintf(b, "  proved in %.2fs: %s\n", t.Seconds, counted(good, len(t.Probes)))
+	case len(t.Stages)+len(t.Probes) == 0 || good == len(t.Probes) && t.Reason != "":
+		fmt.Fprintf(b, "  not proved after %.2fs\n", t.Seconds)
+		s.paragraph(b, t.Reason, "  ")
+	default:
+		fmt.Fprintf(b, "  not proved after %.2fs: %s\n", t.Seconds, counted(good, len(t.Probes)))
+	}
+}
+
+// counted counts probes in words.
+func counted(good, all int) string {
+	if all == 1 {
+		return fmt.Sprintf("%d of 1 probe held", good)
+	}
+	return fmt.Sprintf("%d of %d probes held", good, all)
+}
+
+// paragraph writes text, wrapped to the terminal.
+func (s style) paragraph(b *strings.Builder, text, indent string) {
+	room := s.width - len(indent)
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && s.width > 0 && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) >= room {
+			b.WriteString(indent + line + "\n")
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	if line != "" {
+		b.WriteString(indent + line + "\n")
+	}
+}
+
+// nameWidth is the width of the longest name, within reason.
+func nameWidth(p *Proof) int {
+	width := 8
+	for _, t := range p.Targets {
+		for _, list := range [][]Result{t.Stages, t.Probes} {
+			for _, r := range list {
+				width = max(width, utf8.RuneCountInString(r.Name))
+			}
+		}
+	}
+	return min(width, 40)
+}
+
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
+
+// WriteMatrix writes several targets side by side: a row per probe, a column
+// per target, and the reasons below.
+func WriteMatrix(w io.Writer, p *Proof) error { return writeMatrix(w, p, styleOf(w)) }
+
+func writeMatrix(w io.Writer, p *Proof, s style) error {
+	var b strings.Builder
+	names := nameWidth(p)
+	b.WriteString(pad("", names))
+	for _, t := range p.Targets {
+		fmt.Fprintf(&b, "  %-*s", cell(t), t.Name)
+	}
+	b.WriteByte('\n')
+	for _, name := range rowNames(p) {
+		b.WriteString(pad(name, names))
+		for _, t := range p.Targets {
+			b.WriteString("  " + s.cell(t, name) + strings.Repeat(" ", cell(t)-6))
+		}
+		b.WriteByte('\n')
+	}
+	for _, t := range p.Targets {
+		for _, r := range append(append([]Result{}, t.Stages...), t.Probes...) {
+			if !r.OK {
+				s.paragraph(&b, fmt.Sprintf("%s, %s: %s", t.Name, r.Name, r.Reason), "")
+			}
+		}
+		if len(t.Stages)+len(t.Probes) == 0 && !t.OK {
+			s.paragraph(&b, t.Name+": "+t.Reason, "")
+		}
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the proof: %w", err)
+	}
+	return nil
+}
+
+func cell(t TargetReport) int { return max(6, utf8.RuneCountInString(t.Name)) }
+
+func (s style) cell(t TargetReport, name string) string {
+	for _, list := range [][]Result{t.Stages, t.Probes} {
+		for _, r := range list {
+			if r.Name == name {
+				return s.mark(r.OK)
+			}
+		}
+	}
+	return "-     "
+}
+
+// rowNames lists all stages and then all probes, each once, in their order.
+func rowNames(p *Proof) []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, of := range []func(TargetReport) []Result{
+		func(t TargetReport) []Result { return t.Stages },
+		func(t TargetReport) []Result { return t.Probes },
+	} {
+		for _, t := range p.Targets {
+			for _, r := range of(t) {
+				if !seen[r.Name] {
+					seen[r.Name] = true
+					names = append(names, r.Name)
+				}
+			}
+		}
+	}
+	return names
+}
