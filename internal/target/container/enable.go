@@ -1,0 +1,131 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Unit is what makes the host's init start a machine.
+type Unit struct {
+	Path string   // where it belongs
+	Text string   // its content
+	Mode uint32   // permission bits
+	On   []string // commands that activate it, one line each
+	Off  []string // commands before it is removed
+}
+
+// UnitFor writes the unit that starts the machine of a definition file with
+// the host. It needs a program that is still there after a restart.
+func UnitFor(name, definition, binary string, store string) (*Unit, error) {
+	if !label.MatchString(name) {
+		return nil, fmt.Errorf("enabling machine %q: a name has lower-case letters, digits and hyphens", name)
+	}
+	if err := lasting(binary); err != nil {
+		return nil, fmt.Errorf("enabling machine %s: %w", name, err)
+	}
+	if !filepath.IsAbs(definition) {
+		return nil, fmt.Errorf("enabling machine %s: the definition's path %s is not absolute", name, definition)
+	}
+	switch {
+	case exists("/run/systemd/system"):
+		return systemdUnit(name, definition, binary, store)
+	case exists("/sbin/openrc-run") || exists("/usr/sbin/openrc-run"):
+		return openrcUnit(name, definition, binary, store), nil
+	}
+	return nil, fmt.Errorf("enabling machine %s: the host's init is neither systemd nor OpenRC; start it from its own start-up files with: %s up %s",
+		name, binary, definition)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// lasting refuses programs that are gone after a while, such as those of `go run`.
+func lasting(binary string) error {
+	if strings.HasSuffix(binary, " (deleted)") {
+		return errors.New("the slipway program was deleted; install it first, for example with `go install`")
+	}
+	for _, dir := range []string{os.TempDir(), "/tmp", "/var/tmp", "/dev/shm", "/run", "/proc"} {
+		if rel, err := filepath.Rel(dir, binary); err == nil && filepath.IsLocal(rel) {
+			return fmt.Errorf("the slipway program lies in %s, which does not last; install it first, for example as /usr/local/bin/slipway", dir)
+		}
+	}
+	if strings.Contains(binary, "/go-build") {
+		return errors.New("the slipway program is a temporary one of `go run`; install it first, for example with `go install`")
+	}
+	if !exists(binary) {
+		return fmt.Errorf("there is no %s", binary)
+	}
+	return nil
+}
+
+func systemdUnit(name, definition, binary, store string) (*Unit, error) {
+	dir, scope := "/etc/systemd/system", []string{"systemctl"}
+	target := "multi-user.target"
+	if os.Geteuid() != 0 {
+		config, err := os.UserConfigDir()
+		if err != nil {
+			return nil, err
+		}
+		dir, scope, target = filepath.Join(config, "systemd/user"), []string{"systemctl", "--user"}, "default.target"
+	}
+	unit := "slipway-" + name + ".service"
+	control := strings.Join(scope, " ")
+	u := &Unit{
+		Path: filepath.Join(dir, unit), Mode: 0o644,
+		On:  []string{control + " daemon-reload", control + " enable " + unit},
+		Off: []string{control + " disable " + unit},
+		Text: "[Unit]\nDescription=Machine " + name + " (slipway)\nAfter=network.target\n\n" +
+			"[Service]\nType=oneshot\nRemainAfterExit=yes\nDelegate=yes\nKillMode=none\nTimeoutStartSec=15min\n" +
+			"ExecStart=" + systemdWords(binary, storeArgs(store), "up", definition) + "\n" +
+			"ExecStop=" + systemdWords(binary, storeArgs(store), "down", name) + "\n\n" +
+			"[Install]\nWantedBy=" + target + "\n",
+	}
+	if os.Geteuid() != 0 {
+		u.On = append(u.On, "loginctl enable-linger")
+	}
+	return u, nil
+}
+
+func storeArgs(store string) []string {
+	if store == "" {
+		return nil
+	}
+	return []string{"--store", store}
+}
+
+// systemdWords quotes a command line (systemd.service(5), COMMAND LINES).
+func systemdWords(program string, options []string, rest ...string) string {
+	words := append(append([]string{program}, options...), rest...)
+	for i, w := range words {
+		w = strings.NewReplacer("%", "%%", "$", "$$").Replace(w)
+		words[i] = strconv.Quote(w)
+	}
+	return strings.Join(words, " ")
+}
+
+func openrcUnit(name, definition, binary, store string) *Unit {
+	service := "slipway-" + name
+	call := func(rest ...string) string {
+		words := append(append([]string{binary}, storeArgs(store)...), rest...)
+		for i, w := range words {
+			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		return strings.Join(words, " ")
+	}
+	return &Unit{
+		Path: "/etc/init.d/" + service, Mode: 0o755,
+		On:  []string{"rc-update add " + service + " default"},
+		Off: []string{"rc-update del " + service},
+		Text: "#!/sbin/openrc-run\ndescription=\"Machine " + name + " (slipway)\"\n\n" +
+			"depend() {\n\tafter net localmount cgroups\n}\n\n" +
+			"start() {\n\tebegin \"Starting machine " + name + "\"\n\t" + call("up", definition) + "\n\teend $?\n}\n\n" +
+			"stop() {\n\tebegin \"Stopping machine " + name + "\"\n\t" + call("down", name) + "\n\teend $?\n}\n\n" +
+			"status() {\n\t" + call("inspect", name) + "\n}\n",
+	}
+}
