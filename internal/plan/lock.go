@@ -47,11 +47,20 @@ type Lock struct {
 	// Base and Rest list package ids per class in the order in which they are unpacked.
 	Base     map[Class][]string `json:"base"`
 	Rest     map[Class][]string `json:"rest"`
-	Packages []Package          `json:"packages"`
+	// Steps is, per class, how the rest is unpacked and configured in turns.
+	Steps    map[Class][]Step `json:"steps"`
+	Packages []Package        `json:"packages"`
 	// Users and Groups keep the numbers that maintainer scripts chose, so that
 	// a later build never moves an id under kept data.
 	Users  map[string]int `json:"users,omitempty"`
 	Groups map[string]int `json:"groups,omitempty"`
+}
+
+// Step is one turn of the installation: "unpack" or "configure" with the
+// packages as "name:arch", or "configure-pending" without any.
+type Step struct {
+	Op       string   `json:"op"`
+	Packages []string `json:"packages,omitempty"`
 }
 
 // Index is one signed index that packages were chosen from.
@@ -118,14 +127,47 @@ func (l *Lock) Select(c Class) (base, rest []Package, err error) {
 // Has tells whether the lock pins this class.
 func (l *Lock) Has(c Class) bool { _, ok := l.Request[c]; return ok }
 
+// Only returns a lock that pins this class alone.
+func (l *Lock) Only(c Class) *Lock {
+	out := *l
+	out.Request = map[Class]string{c: l.Request[c]}
+	out.Base = map[Class][]string{c: l.Base[c]}
+	out.Rest = map[Class][]string{c: l.Rest[c]}
+	out.Steps = map[Class][]Step{c: l.Steps[c]}
+	out.Packages = nil
+	used := map[string]bool{}
+	for _, id := range append(append([]string(nil), l.Base[c]...), l.Rest[c]...) {
+		used[id] = true
+	}
+	for _, p := range l.Packages {
+		if used[p.ID()] {
+			out.Packages = append(out.Packages, p)
+		}
+	}
+	return &out
+}
+
 // Merge adds the packages and the class lists of o, which wins where both pin
 // the same class.
 func (l *Lock) Merge(o *Lock) {
 	seen := map[string]bool{}
+	if l.Request == nil {
+		l.Request = map[Class]string{}
+	}
+	if l.Base == nil {
+		l.Base = map[Class][]string{}
+	}
+	if l.Steps == nil {
+		l.Steps = map[Class][]Step{}
+	}
+	if l.Rest == nil {
+		l.Rest = map[Class][]string{}
+	}
 	for c, request := range o.Request {
 		l.Request[c] = request
 		l.Base[c] = o.Base[c]
 		l.Rest[c] = o.Rest[c]
+		l.Steps[c] = o.Steps[c]
 	}
 	used := map[string]bool{}
 	for _, lists := range []map[Class][]string{l.Base, l.Rest} {

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/build"
+	"slipway/internal/distro"
+	"slipway/internal/distro/deb"
+	"slipway/internal/plan"
+	"slipway/internal/sandbox"
+)
+
+// The worker is a second run of this program, so the table is filled before main.
+func init() { build.Installers["debian"] = deb.Installer{} }
+
+// builder opens the store and looks at the host.
+func (e *Env) builder() (*build.Builder, error) {
+	s, err := e.openStore()
+	if err != nil {
+		return nil, err
+	}
+	host, err := sandbox.Detect()
+	if err != nil {
+		return nil, err
+	}
+	return &build.Builder{
+		Store: s, Host: host, Progress: e.reporter(),
+		Families: map[string]distro.Family{"debian": deb.New(s)},
+	}, nil
+}
+
+// buildFlags are the flags of every verb that builds.
+type buildFlags struct {
+	lock                                 string
+	locked, refresh, offline, debugShell bool
+}
+
+func (f *buildFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.locked, "locked", false, "build only what FILE.lock pins, and fail otherwise")
+	cmd.Flags().StringVar(&f.lock, "lock", "", "use this lock instead of FILE.lock")
+	cmd.Flags().BoolVar(&f.refresh, "refresh", false, "ask the archive even when the stored indexes are fresh")
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "use only what is in the store")
+	cmd.Flags().BoolVar(&f.debugShell, "debug-shell", false, "enter the tree when a step in it fails")
+}
+
+func (f *buildFlags) options(class plan.Class) build.Options {
+	return build.Options{Class: class, LockFile: f.lock, Locked: f.locked, Refresh: f.refresh, Offline: f.offline, DebugShell: f.debugShell}
+}
+
+// build loads a definition and builds it for a class.
+func (e *Env) build(ctx context.Context, file string, flags buildFlags, class plan.Class) (*build.Builder, *build.Result, error) {
+	d, err := e.load(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := e.builder()
+	if err != nil {
+		return nil, nil, err
+	}
+	result, err := b.Build(ctx, d, flags.options(class))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, note := range result.Prepared.Notes {
+		e.reporter().Note(note)
+	}
+	return b, result, nil
+}
+
+var errOneFile = errors.New("name one definition file")
+
+// oneFile is the argument check of verbs that take a definition.
+func oneFile(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return errOneFile
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/build"
+	"slipway/internal/plan"
+)
+
+func newLock(env *Env) *cobra.Command {
+	var flags buildFlags
+	cmd := &cobra.Command{
+		Use:     "lock FILE",
+		Short:   "Pin every package by hash in FILE.lock, keeping what it pins already",
+		Example: "  slipway lock web.yaml && git add web.yaml.lock",
+		Args:    oneFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return env.writeLock(cmd.Context(), args[0], flags, build.KeepLocked)
+		},
+	}
+	flags.add(cmd)
+	return profiling(env, cmd)
+}
+
+func newUpdate(env *Env) *cobra.Command {
+	var flags buildFlags
+	cmd := &cobra.Command{
+		Use:   "update FILE",
+		Short: "Renew FILE.lock with the archive's newest versions, and say what changed",
+		Args:  oneFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			flags.refresh = true
+			return env.writeLock(cmd.Context(), args[0], flags, build.TakeNewest)
+		},
+	}
+	flags.add(cmd)
+	return profiling(env, cmd)
+}
+
+func newOutdated(env *Env) *cobra.Command {
+	var flags buildFlags
+	cmd := &cobra.Command{
+		Use:   "outdated FILE",
+		Short: "Compare FILE.lock with the archive; exit 1 when something newer is there",
+		Args:  oneFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := env.load(args[0])
+			if err != nil {
+				return err
+			}
+			b, err := env.builder()
+			if err != nil {
+				return err
+			}
+			flags.refresh = true
+			changes, err := b.Outdated(cmd.Context(), d, flags.options(plan.Container))
+			if err != nil {
+				return err
+			}
+			if err := env.printChanges(changes, "nothing newer in the archive"); err != nil {
+				return err
+			}
+			if len(changes) > 0 {
+				return &statusError{status: exitFailed}
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func (e *Env) writeLock(ctx context.Context, file string, flags buildFlags, mode build.LockMode) error {
+	d, err := e.load(file)
+	if err != nil {
+		return err
+	}
+	b, err := e.builder()
+	if err != nil {
+		return err
+	}
+	changes, notes, err := b.WriteLock(ctx, d, flags.options(""), mode)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		e.reporter().Note(note)
+	}
+	return e.printChanges(changes, "the lock is as it was")
+}
+
+func (e *Env) printChanges(changes []plan.Change, none string) error {
+	if e.opt.json {
+		if changes == nil {
+			changes = []plan.Change{}
+		}
+		return json.NewEncoder(e.Stdout).Encode(changes)
+	}
+	if len(changes) == 0 {
+		_, err := fmt.Fprintln(e.Stdout, none)
+		return err
+	}
+	for _, c := range changes {
+		if _, err := fmt.Fprintln(e.Stdout, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

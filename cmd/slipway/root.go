@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"slipway/internal/progress"
+	"slipway/internal/store"
+	"slipway/internal/trace"
+)
+
+// Env is the world that a verb may touch, so that tests can call Run.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	opt            globals
+	progress       *progress.Reporter
+}
+
+// globals are the flags of every verb.
+type globals struct {
+	store   string
+	json    bool
+	quiet   bool
+	verbose bool
+	set     []string
+
+	cpuprofile string
+	trace      string
+}
+
+// Run executes one command line and returns its exit status.
+func Run(ctx context.Context, env *Env, args []string) int {
+	root := newRoot(env)
+	root.SetArgs(args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	if env.progress != nil {
+		env.progress.Close()
+	}
+	return report(ctx, env.Stderr, err)
+}
+
+func newRoot(env *Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "slipway",
+		Short: "Build Linux machines from one file, start them, prove that they work",
+		Example: `  slipway up gallery/hello.yaml        build it, start it, prove it
+  slipway build web.yaml -o web.tar    write an image
+  slipway test web.yaml                build, start, prove, tear down`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			hint := ""
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf("; did you mean %s?", near[0])
+			}
+			return usageError("unknown verb %q%s (slipway --help lists them)", args[0], hint)
+		},
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%v (slipway %s --help lists the flags)", err, strings.TrimPrefix(cmd.CommandPath(), "slipway "))
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&env.opt.store, "store", "", "folder of the store (default $SLIPWAY_STORE, else the user's cache folder)")
+	flags.BoolVar(&env.opt.json, "json", false, "print results and events as JSON")
+	flags.BoolVarP(&env.opt.quiet, "quiet", "q", false, "print only results and errors")
+	flags.BoolVarP(&env.opt.verbose, "verbose", "v", false, "print each step and the output of maintainer scripts")
+	flags.StringArrayVar(&env.opt.set, "set", nil, "override a key of the definition: dotted.path=YAML value (repeatable)")
+	for _, verb := range verbs {
+		root.AddCommand(verb(env))
+	}
+	wrapUsage(root)
+	return root
+}
+
+// wrapUsage turns wrong arguments into usage errors, so that they exit with 2.
+func wrapUsage(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		if check := cmd.Args; check != nil {
+			cmd.Args = func(c *cobra.Command, args []string) error {
+				if err := check(c, args); err != nil {
+					return usageError("%v\nusage: %s", err, c.UseLine())
+				}
+				return nil
+			}
+		}
+		wrapUsage(cmd)
+	}
+}
+
+// profiling adds --cpuprofile and --trace to a verb that does long work.
+func profiling(env *Env, cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&env.opt.cpuprofile, "cpuprofile", "", "write a CPU profile of slipway itself to this file")
+	cmd.Flags().StringVar(&env.opt.trace, "trace", "", "write a Chrome trace of every step to this file")
+	run := cmd.RunE
+	cmd.RunE = func(c *cobra.Command, args []string) (err error) {
+		if env.opt.cpuprofile != "" {
+			f, err := os.Create(env.opt.cpuprofile)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if err := pprof.StartCPUProfile(f); err != nil {
+				return err
+			}
+			defer pprof.StopCPUProfile()
+		}
+		if env.opt.trace != "" {
+			stop, err := trace.ToFile(env.opt.trace)
+			if err != nil {
+				return err
+			}
+			defer stop()
+		}
+		return run(c, args)
+	}
+	return cmd
+}
+
+// reporter is made once a verb knows that it does long work.
+func (e *Env) reporter() *progress.Reporter {
+	if e.progress == nil {
+		mode := progress.Plain
+		switch {
+		case e.opt.json:
+			mode = progress.JSON
+		case e.opt.quiet:
+			mode = progress.Quiet
+		case e.opt.verbose:
+			mode = progress.Verbose
+		}
+		out := e.Stderr
+		if e.opt.json {
+			out = e.Stdout // events are the result then
+		}
+		e.progress = progress.New(out, mode, isTerminal(out))
+	}
+	return e.progress
+}
+
+func isTerminal(v any) bool {
+	f, ok := v.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// openStore opens the store that the flags and the environment name.
+func (e *Env) openStore() (*store.Store, error) {
+	dir, err := e.storeDir()
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(dir, store.Options{})
+}
+
+func (e *Env) storeDir() (string, error) {
+	if e.opt.store != "" {
+		return filepath.Abs(e.opt.store)
+	}
+	if dir := os.Getenv("SLIPWAY_STORE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	if os.Geteuid() == 0 {
+		return "/var/cache/slipway", nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the store: %w (name one with --store DIR)", err)
+	}
+	return filepath.Join(cache, "slipway"), nil
+}

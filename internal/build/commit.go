@@ -1,0 +1,80 @@
+package build
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"slipway/internal/sandbox"
+	"slipway/internal/store"
+	"slipway/internal/tree"
+)
+
+// commit clamps times, reads the finished tree into a manifest and keeps the
+// layer.
+func (b *work) commit(l Layer, t *staged) error {
+	b.step("keep the %s layer", l.Kind)
+	if err := clampTimes(t.root, b.Lock.Date); err != nil {
+		return fmt.Errorf("clamping times: %w", err)
+	}
+	if t.parent != nil {
+		below, err := t.parent.Manifest()
+		if err != nil {
+			return err
+		}
+		b.known.inherit(below)
+	}
+	m, err := tree.Scan(b.ctx, t.root, tree.ScanOptions{Known: b.known.find})
+	if err != nil {
+		return err
+	}
+	if t.root != t.upper {
+		if err := sandbox.Unmount(t.root); err != nil {
+			return fmt.Errorf("unmounting the tree: %w", err)
+		}
+		t.root = t.upper
+	}
+	meta := store.LayerMeta{Key: l.Key, Parent: l.Parent, Kind: l.Kind, Created: time.Now().UTC(),
+		Info: map[string]string{"machine": b.definition.Name, "system": b.System, "tree": m.Digest().String()}}
+	switch l.Kind {
+	case "base":
+		meta.Packs = hashes(b.Base)
+	case "packages":
+		meta.Packs = hashes(b.Rest)
+	}
+	return b.store.CommitLayer(b.ctx, meta, m, t.upper, tree.DirContent(t.upper, m))
+}
+
+// clampTimes sets every modification time that is later than the lock's date
+// to that date, folders last because touching their entries may move them.
+func clampTimes(root string, date time.Time) error {
+	limit := unix.NsecToTimespec(date.Unix() * int64(time.Second))
+	var late []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			return &os.PathError{Op: "lstat", Path: path, Err: err}
+		}
+		if st.Mtim.Sec > limit.Sec || st.Mtim.Sec == limit.Sec && st.Mtim.Nsec > 0 {
+			late = append(late, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := len(late) - 1; i >= 0; i-- {
+		times := []unix.Timespec{limit, limit}
+		if err := unix.UtimesNanoAt(unix.AT_FDCWD, late[i], times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return &os.PathError{Op: "setting times of", Path: late[i], Err: err}
+		}
+	}
+	return nil
+}

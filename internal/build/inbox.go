@@ -1,0 +1,68 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"slipway/internal/sandbox"
+	"slipway/internal/store"
+)
+
+// inbox hears from the caller which packages are in the store, so that the
+// worker can begin with the first ones while the rest are still on their way.
+type inbox struct {
+	store *store.Store
+	mu    sync.Mutex
+	have  map[string]bool
+	news  chan struct{} // closed and replaced at every message
+	err   error
+}
+
+func newInbox(w *sandbox.Worker, s *store.Store) *inbox {
+	in := &inbox{store: s, have: map[string]bool{}, news: make(chan struct{})}
+	go in.listen(w)
+	return in
+}
+
+func (in *inbox) listen(w *sandbox.Worker) {
+	for {
+		var m supplied
+		err := w.Recv(&m)
+		if err == nil && m.Failed != "" {
+			err = errors.New(m.Failed)
+		}
+		in.mu.Lock()
+		if err != nil {
+			in.err = err
+		} else {
+			in.have[m.SHA256] = true
+		}
+		close(in.news)
+		in.news = make(chan struct{})
+		in.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// pack waits until a package is in the store and opens it.
+func (in *inbox) pack(ctx context.Context, sha256 string) (*store.Pack, error) {
+	for {
+		in.mu.Lock()
+		have, news, err := in.have[sha256], in.news, in.err
+		in.mu.Unlock()
+		if have {
+			return in.store.OpenPack(sha256)
+		}
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

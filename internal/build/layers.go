@@ -1,0 +1,154 @@
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"slipway/internal/plan"
+	"slipway/internal/progress"
+	"slipway/internal/sandbox"
+	"slipway/internal/trace"
+)
+
+// job tells the worker what to build.
+type job struct {
+	Store      string
+	System     string
+	Definition json.RawMessage
+	Class      plan.Class
+	Base, Rest []plan.Package
+	Lock       *plan.Lock
+	Layers     []Layer
+	Sources    map[string]string // address: path of the fetched file
+	Secrets    *secrets
+	Debug      bool
+	Verbose    bool
+}
+
+// supplied tells the worker that a package's pack is in the store, or that
+// supplying ended.
+type supplied struct {
+	SHA256 string `json:",omitempty"`
+	Failed string `json:",omitempty"`
+}
+
+// event is what the worker reports.
+type event struct {
+	Step  string  `json:",omitempty"` // a step begins; the one before ended
+	Note  string  `json:",omitempty"`
+	Log   string  `json:",omitempty"` // output of maintainer scripts
+	Begin int64   `json:",omitempty"` // of the step, nanoseconds since the epoch
+	Layer string  `json:",omitempty"` // a layer was committed
+	Ids   *idMaps `json:",omitempty"`
+}
+
+// idMaps are the names and numbers that a built machine has.
+type idMaps struct {
+	Users, Groups map[string]int
+}
+
+// makeLayers runs the worker beside the supply of packages: configuring starts
+// as soon as the first packages are unpacked.
+func (b *Builder) makeLayers(ctx context.Context, p *Prepared, layers []Layer, opt Options, result *Result) error {
+	defer trace.Region("make layers")()
+	family, err := b.family(p.Definition)
+	if err != nil {
+		return err
+	}
+	j, err := b.job(ctx, p, layers, opt)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var options sandbox.StartOptions
+	if opt.DebugShell {
+		options.Foreground = true
+		options.Files = []*os.File{os.Stdin, os.Stdout, os.Stderr}
+	}
+	proc, err := b.Host.StartWith(ctx, "build", j, options)
+	if err != nil {
+		return err
+	}
+	s := &supply{b: b, family: family}
+	supplyErr := make(chan error, 1)
+	go func() {
+		err := s.run(ctx, p, wanted(p, layers), opt.Offline, func(sum string) error { return proc.Send(supplied{SHA256: sum}) })
+		if err != nil {
+			proc.Send(supplied{Failed: err.Error()}) // the worker may be gone: then Wait says why
+		}
+		supplyErr <- err
+	}()
+	b.follow(proc)
+	workErr := proc.Wait()
+	cancel()
+	err = <-supplyErr
+	result.Fetched, result.Reused = s.fetched.Load(), s.reused
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if workErr != nil {
+		return workErr
+	}
+	return nil
+}
+
+// wanted lists the packages whose contents the missing layers need.
+func wanted(p *Prepared, layers []Layer) []plan.Package {
+	var out []plan.Package
+	for _, l := range layers {
+		switch l.Kind {
+		case "base":
+			out = append(out, p.Base...)
+		case "packages":
+			out = append(out, p.Rest...)
+		}
+	}
+	return out
+}
+
+func (b *Builder) job(ctx context.Context, p *Prepared, layers []Layer, opt Options) (*job, error) {
+	sources, err := b.fetchSources(ctx, p.Definition, opt.Offline)
+	if err != nil {
+		return nil, err
+	}
+	sec, err := b.readSecrets(p.Definition, layers)
+	if err != nil {
+		return nil, err
+	}
+	return &job{
+		Store: b.Store.Dir(), System: p.Definition.System, Definition: encode(p.Definition), Class: p.Class,
+		Base: p.Base, Rest: p.Rest, Lock: p.Lock, Layers: layers, Sources: sources, Secrets: sec,
+		Debug: opt.DebugShell,
+	}, nil
+}
+
+// follow shows the worker's events until it ends.
+func (b *Builder) follow(proc *sandbox.Proc) {
+	var step *progress.Step
+	end := func() {
+		if step != nil {
+			step.Done(nil)
+		}
+	}
+	for raw := range proc.Events() {
+		var e event
+		if err := json.Unmarshal(raw, &e); err != nil {
+			b.Progress.Note(fmt.Sprintf("unreadable event from the build: %v", err))
+			continue
+		}
+		switch {
+		case e.Step != "":
+			end()
+			step = b.Progress.Step(e.Step)
+		case e.Note != "":
+			b.Progress.Note(e.Note)
+		case e.Log != "":
+			b.Progress.Log(e.Log)
+		}
+	}
+	end()
+}

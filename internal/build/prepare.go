@@ -1,0 +1,251 @@
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"slipway/internal/apply"
+	"slipway/internal/distro"
+	"slipway/internal/machine"
+	"slipway/internal/plan"
+	"slipway/internal/trace"
+)
+
+// Prepared is a definition with every input pinned and every layer's key known.
+type Prepared struct {
+	Definition *machine.Definition
+	Class      plan.Class
+	Implied    []distro.Implied
+	Lock       *plan.Lock
+	Base, Rest []plan.Package
+	Layers     []Layer // base, packages, and what the definition adds
+	Notes      []string
+	Changes    []plan.Change // what was resolved beyond an existing lock
+}
+
+// Layer is one step of the tree, known by the key of all its inputs.
+type Layer struct {
+	Kind   string `json:"kind"` // base, packages, definition, secrets
+	Key    string `json:"key"`
+	Parent string `json:"parent"`
+}
+
+// Key is the key of the top layer.
+func (p *Prepared) Key() string { return p.Layers[len(p.Layers)-1].Key }
+
+// Packages lists everything that is installed, in unpack order.
+func (p *Prepared) Packages() []plan.Package {
+	return append(append([]plan.Package(nil), p.Base...), p.Rest...)
+}
+
+// LockFile is where the lock of a definition lives.
+func LockFile(d *machine.Definition) string { return d.File + ".lock" }
+
+// Prepare obeys the definition's lock where it is valid and resolves what it
+// does not cover. It writes only to the store.
+func (b *Builder) Prepare(ctx context.Context, d *machine.Definition, opt Options) (*Prepared, error) {
+	file := opt.LockFile
+	if file == "" {
+		file = LockFile(d)
+	}
+	locked, err := plan.ReadLock(file)
+	if err != nil {
+		return nil, err
+	}
+	return b.prepareWith(ctx, d, opt, locked)
+}
+
+// prepareWith is Prepare with a given lock, which may be nil.
+func (b *Builder) prepareWith(ctx context.Context, d *machine.Definition, opt Options, locked *plan.Lock) (*Prepared, error) {
+	defer trace.Region("prepare")()
+	family, err := b.family(d)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Class == "" {
+		opt.Class = plan.Plain
+	}
+	p := &Prepared{Definition: d, Class: opt.Class, Implied: impliedBy(d, opt.Class)}
+	if err := b.choose(ctx, family, p, locked, opt); err != nil {
+		return nil, err
+	}
+	if p.Base, p.Rest, err = p.Lock.Select(p.Class); err != nil {
+		return nil, fmt.Errorf("%s: %w", LockFile(d), err)
+	}
+	p.Layers, err = b.layers(p)
+	return p, err
+}
+
+// impliedBy lists the packages that keys bring; with init: none a definition
+// is exactly its packages.
+func impliedBy(d *machine.Definition, class plan.Class) []distro.Implied {
+	var out []distro.Implied
+	for _, i := range apply.Implied(d, string(class)) {
+		out = append(out, distro.Implied{Package: i.Name, Key: i.Key})
+	}
+	return out
+}
+
+// choose fills p.Lock: from the lock file, from a choice made before against
+// the same indexes, or anew.
+func (b *Builder) choose(ctx context.Context, family distro.Family, p *Prepared, locked *plan.Lock, opt Options) error {
+	request, err := requestDigest(p.Definition, p.Class, p.Implied)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.Definition.File, err)
+	}
+	if locked != nil && locked.Has(p.Class) && locked.Request[p.Class] == request && locked.Arch == p.Definition.Arch && locked.System == p.Definition.System {
+		p.Lock = locked
+		return nil
+	}
+	if opt.Locked {
+		return lockedRefusal(p, locked)
+	}
+	r := distro.Request{Definition: p.Definition, Class: p.Class, Implied: p.Implied, Prior: locked, Refresh: opt.Refresh, Offline: opt.Offline}
+	choice, err := b.remembered(ctx, family, r, request, func() (*distro.Choice, error) {
+		step := b.Progress.Step("resolve packages")
+		choice, err := family.Choose(ctx, r)
+		step.Done(err)
+		return choice, err
+	})
+	if err != nil {
+		return err
+	}
+	choice.Lock.Request = map[plan.Class]string{p.Class: request}
+	p.Lock, p.Notes = choice.Lock, choice.Notes
+	if locked != nil {
+		p.Changes = plan.Differences(lockedPackages(locked, p.Class), p.Lock.Packages)
+		p.Notes = append(p.Notes, differenceNote(p))
+		p.Lock.Users, p.Lock.Groups = locked.Users, locked.Groups
+	}
+	return nil
+}
+
+func lockedPackages(l *plan.Lock, class plan.Class) []plan.Package {
+	base, rest, err := l.Select(class)
+	if err != nil || !l.Has(class) {
+		return nil
+	}
+	return append(base, rest...)
+}
+
+func lockedRefusal(p *Prepared, locked *plan.Lock) error {
+	file := LockFile(p.Definition)
+	switch {
+	case locked == nil:
+		return fmt.Errorf("--locked: %s does not exist (write it with: slipway lock %s)", file, p.Definition.File)
+	case !locked.Has(p.Class):
+		return fmt.Errorf("--locked: %s does not pin the packages of class %s (renew it with: slipway lock %s)", file, p.Class, p.Definition.File)
+	}
+	return fmt.Errorf("--locked: %s was written for other packages than %s asks for now (renew it with: slipway lock %s)",
+		file, p.Definition.File, p.Definition.File)
+}
+
+func differenceNote(p *Prepared) string {
+	var words []string
+	for i, c := range p.Changes {
+		if i == 8 {
+			words = append(words, fmt.Sprintf("and %d more", len(p.Changes)-i))
+			break
+		}
+		words = append(words, c.String())
+	}
+	if len(words) == 0 {
+		words = []string{"no package changed"}
+	}
+	return fmt.Sprintf("%s does not cover this definition; resolved the difference: %s (record it with: slipway lock %s)",
+		LockFile(p.Definition), strings.Join(words, ", "), p.Definition.File)
+}
+
+// remembered keeps choices in the store under the digest of the request and of
+// the indexes that answered it, because loading indexes costs more than all
+// else of a build that has nothing to do.
+func (b *Builder) remembered(ctx context.Context, family distro.Family, r distro.Request, request string,
+	choose func() (*distro.Choice, error)) (*distro.Choice, error) {
+	prior := ""
+	if r.Prior != nil {
+		prior = r.Prior.Digest()
+	}
+	name := func() string {
+		print, err := family.Fingerprint(ctx, r)
+		if err != nil || print == "" {
+			return ""
+		}
+		return digest(formatVersion, request, print, prior)
+	}
+	if !r.Refresh {
+		if key := name(); key != "" {
+			if data, ok := b.note("choice", key); ok {
+				if lock, err := plan.DecodeLock("remembered choice", data); err == nil {
+					return &distro.Choice{Lock: lock}, nil
+				}
+			}
+		}
+	}
+	choice, err := choose()
+	if err != nil {
+		return nil, err
+	}
+	if key := name(); key != "" {
+		keep := *choice.Lock
+		keep.Request = map[plan.Class]string{r.Class: request}
+		if err := b.putNote("choice", key, keep.Encode()); err != nil {
+			choice.Notes = append(choice.Notes, "the choice of packages could not be remembered: "+err.Error())
+		}
+	}
+	return choice, nil
+}
+
+// layers computes the key of every layer from all that goes into it.
+func (b *Builder) layers(p *Prepared) ([]Layer, error) {
+	d := p.Definition
+	base := digest(formatVersion, "base", d.System, d.Arch, d.Base, hashes(p.Base), d.Repositories, d.Sources,
+		p.Lock.Users, p.Lock.Groups, p.Lock.Date.Unix())
+	packages := digest(formatVersion, "packages", base, hashes(p.Rest), d.Debconf, d.Hooks.Essential, skipInitramfs(p))
+	layers := []Layer{{"base", base, ""}, {"packages", packages, base}}
+	if hasContent(d) {
+		content, err := contentDigest(d)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.File, err)
+		}
+		key := digest(formatVersion, "definition", packages, content)
+		layers = append(layers, Layer{"definition", key, packages})
+	}
+	if secret, err := b.secretDigest(d); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.File, err)
+	} else if secret != "" {
+		parent := layers[len(layers)-1].Key
+		layers = append(layers, Layer{"secrets", digest(formatVersion, "secrets", parent, secret), parent})
+	}
+	return layers, nil
+}
+
+// hasContent tells whether the definition changes the tree beyond its packages.
+func hasContent(d *machine.Definition) bool {
+	return len(d.Files)+len(d.Users)+len(d.Services.Enable)+len(d.Services.Disable)+len(d.Sysctl)+
+		len(d.Mounts)+len(d.Network)+len(d.Run)+len(d.Hooks.Customize) > 0 ||
+		d.Hostname != "" || d.Timezone != "" || d.Locale != ""
+}
+
+// skipInitramfs: a container starts no kernel, so it needs no initramfs.
+func skipInitramfs(p *Prepared) bool { return p.Class == plan.Container }
+
+func hashes(packages []plan.Package) []string {
+	out := make([]string, len(packages))
+	for i, p := range packages {
+		out[i] = p.SHA256
+	}
+	return out
+}
+
+func cut(system string) (name, release string, ok bool) { return strings.Cut(system, "/") }
+
+// encode is for messages to the worker.
+func encode(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}

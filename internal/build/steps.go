@@ -1,0 +1,156 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"slipway/internal/apply"
+	"slipway/internal/distro"
+	"slipway/internal/machine"
+	"slipway/internal/sandbox"
+	"slipway/internal/store"
+)
+
+// distroJob is the installation as the family sees it.
+func (b *work) distroJob(t *staged) *distro.Job {
+	return &distro.Job{
+		Root: t.root, Definition: b.definition, Class: b.Class, Base: b.Base, Rest: b.Rest, Lock: b.Lock,
+		Epoch: b.Lock.Date.Unix(),
+		Pack:  func(ctx context.Context, sum string) (*store.Pack, error) { return b.supply.pack(ctx, sum) },
+		Command: func(ctx context.Context, c sandbox.Command) error {
+			c.Root = t.root
+			_, err := sandbox.Run(ctx, c)
+			return err
+		},
+		Step:     func(name string) { b.step("%s", name) },
+		Log:      func(text string) { b.emit(event{Log: text}) },
+		Unpacked: b.known.add,
+	}
+}
+
+func (b *work) base(t *staged) error { return b.installer.Base(b.ctx, b.distroJob(t)) }
+
+func (b *work) packages(t *staged) error {
+	j := b.distroJob(t)
+	if err := b.installer.Packages(b.ctx, j); err != nil {
+		return err
+	}
+	for _, c := range b.definition.Hooks.Essential {
+		_ = c // run by the installer at its moment, between base and rest
+	}
+	return b.installer.Finish(b.ctx, j)
+}
+
+func (b *work) definitionLayer(t *staged) error {
+	b.step("apply the definition")
+	j := b.distroJob(t)
+	quiet, err := b.installer.Quiet(j)
+	if err != nil {
+		return err
+	}
+	err = apply.Apply(b.ctx, t.root, b.definition, b.applyEnv(t))
+	for _, c := range b.definition.Hooks.Customize {
+		if err == nil {
+			err = b.run(t, c, "hooks.customize")
+		}
+	}
+	return errors.Join(err, quiet())
+}
+
+func (b *work) secretLayer(t *staged) error {
+	b.step("add the secrets")
+	return apply.ApplySecrets(b.ctx, t.root, b.definition, b.applyEnv(t))
+}
+
+func (b *work) applyEnv(t *staged) apply.Env {
+	return apply.Env{
+		Run: func(ctx context.Context, c machine.Command) error { return b.run(t, c, "run") },
+		Fetch: func(_ context.Context, url, sum string) (string, error) {
+			path, ok := b.Sources[sum]
+			if !ok {
+				return "", fmt.Errorf("%s was not fetched", url)
+			}
+			return path, nil
+		},
+		Secret: b.Secrets.get,
+		IDs:    b.Lock.Users,
+		Init:   b.definition.Init,
+		Family: "deb",
+		Date:   b.Lock.Date.Unix(),
+	}
+}
+
+// run runs a command of the definition in the tree.
+func (b *work) run(t *staged, c machine.Command, key string) error {
+	b.step("run: %s", firstLine(c.Command))
+	var tail tailBuffer
+	cmd := sandbox.Command{
+		Root: t.root, Args: []string{"/bin/sh", "-c", c.Command}, Network: c.Network,
+		Env:    []string{"DEBIAN_FRONTEND=noninteractive", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.Lock.Date.Unix())},
+		Stdout: io.MultiWriter(&tail, logWriter{b}), RunTmpfs: true,
+	}
+	cmd.Stderr = cmd.Stdout
+	if c.Network {
+		cmd.Resolv = "/etc/resolv.conf"
+	}
+	if _, err := sandbox.Run(b.ctx, cmd); err != nil {
+		return fmt.Errorf("%s:%d: %s: %w\n%s", c.Pos.File, c.Pos.Line, key, err, tail.text())
+	}
+	return nil
+}
+
+func firstLine(s string) string {
+	line, _, more := bytes.Cut([]byte(s), []byte("\n"))
+	if more || len(line) > 60 {
+		return fmt.Sprintf("%.60s...", line)
+	}
+	return string(line)
+}
+
+// logWriter passes output on to whoever watches the build.
+type logWriter struct{ b *work }
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.b.emit(event{Log: string(p)})
+	return len(p), nil
+}
+
+// tailBuffer keeps the last output of a command for its error message.
+type tailBuffer struct{ data []byte }
+
+const tailBytes = 4 << 10
+
+func (t *tailBuffer) Write(p []byte) (int, error) {
+	t.data = append(t.data, p...)
+	if extra := len(t.data) - tailBytes; extra > 0 {
+		t.data = append(t.data[:0], t.data[extra:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tailBuffer) text() string { return string(bytes.TrimSpace(t.data)) }
+
+// debugShell lets a person look at a tree in which a step failed.
+func (b *work) debugShell(t *staged, cause error) {
+	if len(b.worker.Files) < 3 {
+		return
+	}
+	in, out := b.worker.Files[0], b.worker.Files[2]
+	fmt.Fprintf(out, "slipway: %v\nslipway: a shell in the tree follows; exit discards it\n", cause)
+	shell := "/bin/sh"
+	if _, err := os.Stat(filepath.Join(t.root, "bin/bash")); err == nil {
+		shell = "/bin/bash"
+	}
+	_, err := sandbox.Run(b.ctx, sandbox.Command{
+		Root: t.root, Args: []string{shell, "-i"}, Stdin: in, Stdout: out, Stderr: out, Terminal: true,
+		Env: []string{"TERM=" + os.Getenv("TERM")},
+	})
+	if err != nil {
+		fmt.Fprintf(out, "slipway: the shell ended: %v\n", err)
+	}
+}

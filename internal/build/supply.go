@@ -1,0 +1,153 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"slipway/internal/distro"
+	"slipway/internal/fetch"
+	"slipway/internal/plan"
+	"slipway/internal/trace"
+)
+
+// unpackers is how many packages are decompressed at once. Decompression is
+// bound by the processor, and one package may use two cores by itself.
+const unpackers = 2
+
+// supply brings the packages' contents into the store, in the order given, and
+// calls ready for each as soon as it is there.
+type supply struct {
+	b       *Builder
+	family  distro.Family
+	fetched atomic.Int64
+	reused  int
+}
+
+// run fetches what is missing while it decompresses what has come.
+func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, offline bool, ready func(sha256 string) error) error {
+	var need []plan.Package
+	for _, pkg := range packages {
+		if s.b.Store.HasPack(pkg.SHA256) {
+			s.reused++
+			if err := ready(pkg.SHA256); err != nil {
+				return err
+			}
+			continue
+		}
+		need = append(need, pkg)
+	}
+	if len(need) == 0 {
+		return nil
+	}
+	done := make(map[string]chan struct{}, len(need))
+	var absent []plan.Package
+	for _, pkg := range need {
+		done[pkg.SHA256] = make(chan struct{})
+		if s.b.Store.HasObject("deb", pkg.SHA256) {
+			s.reused++
+			close(done[pkg.SHA256])
+			continue
+		}
+		absent = append(absent, pkg)
+	}
+	if offline && len(absent) > 0 {
+		return fmt.Errorf("--offline: %d packages are not in the store, the first is %s", len(absent), absent[0].ID())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.fetch(ctx, p, absent, done) })
+	work := make(chan plan.Package)
+	group.Go(func() error {
+		defer close(work)
+		for _, pkg := range need {
+			select {
+			case <-done[pkg.SHA256]:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			select {
+			case work <- pkg:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for range unpackers {
+		group.Go(func() error {
+			for pkg := range work {
+				if err := s.unpack(ctx, p, pkg); err != nil {
+					return err
+				}
+				if err := ready(pkg.SHA256); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (s *supply) fetch(ctx context.Context, p *Prepared, absent []plan.Package, done map[string]chan struct{}) error {
+	if len(absent) == 0 {
+		return nil
+	}
+	defer trace.Region("fetch")()
+	items, err := s.family.Items(ctx, p.Definition, p.Lock, absent)
+	if err != nil {
+		return err
+	}
+	step := s.b.Progress.Step(fmt.Sprintf("fetch %d packages", len(absent)))
+	var total int64
+	for i := range items {
+		items[i].Dest = s.b.Store.ObjectPath("deb", items[i].SHA256)
+		total += items[i].Size
+	}
+	step.Total(total)
+	fetcher, err := s.family.Fetcher(p.Definition)
+	if err != nil {
+		return err
+	}
+	var had int64
+	fetcher.Progress = func(e fetch.Event) {
+		step.Add(e.Bytes - had)
+		had = e.Bytes
+		if e.Kind == fetch.Retrying {
+			step.Note(fmt.Sprintf("%s: %v; trying again", e.Item, e.Err))
+		}
+	}
+	fetcher.Verified = func(i int) error {
+		s.fetched.Add(items[i].Size)
+		close(done[items[i].SHA256])
+		return nil
+	}
+	err = fetcher.Fetch(ctx, items)
+	step.Done(err)
+	return err
+}
+
+// unpack makes a pack of a fetched package. A package that was damaged in the
+// store is fetched once more, and said.
+func (s *supply) unpack(ctx context.Context, p *Prepared, pkg plan.Package) error {
+	defer trace.Region("decompress " + pkg.Name)()
+	path := s.b.Store.ObjectPath("deb", pkg.SHA256)
+	err := s.family.Unpack(ctx, s.b.Store, pkg, path)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if s.b.Store.VerifyObject("deb", pkg.SHA256) == nil {
+		return fmt.Errorf("unpacking %s: %w", pkg.ID(), err)
+	}
+	s.b.Progress.Note(fmt.Sprintf("the stored copy of %s is damaged; fetching it again", pkg.ID()))
+	if err := s.b.Store.RemoveObject("deb", pkg.SHA256); err != nil {
+		return err
+	}
+	again := map[string]chan struct{}{pkg.SHA256: make(chan struct{})}
+	if err := s.fetch(ctx, p, []plan.Package{pkg}, again); err != nil {
+		return err
+	}
+	return s.family.Unpack(ctx, s.b.Store, pkg, path)
+}

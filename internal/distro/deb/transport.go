@@ -1,0 +1,85 @@
+package deb
+
+import (
+	"net/url"
+	"strings"
+
+	"slipway/internal/distro/deb/archive"
+	"slipway/internal/fetch"
+	"slipway/internal/machine"
+	"slipway/internal/plan"
+)
+
+// transport says by which way packages reach this host. It never says what
+// they are: that is the archive's signature.
+type transport struct {
+	mirrors []archive.Mirror
+	network fetch.Transport
+}
+
+// transportFor obeys `mirror:`; without it, the host's own package manager
+// when the host runs the same distribution; else the official addresses.
+func transportFor(d *machine.Definition) (*transport, error) {
+	name, _, _ := strings.Cut(d.System, "/")
+	host, err := hostMirror("/", name)
+	if err != nil {
+		return nil, err
+	}
+	t := &transport{network: host.Transport}
+	switch {
+	case d.Mirror.None:
+	case d.Mirror.Main != "":
+		t.mirrors = []archive.Mirror{{Main: d.Mirror.Main, Security: d.Mirror.Security}}
+	case host.Main != "":
+		t.mirrors = []archive.Mirror{{Main: host.Main, Security: host.Security}, official}
+	default:
+		t.mirrors = []archive.Mirror{official}
+	}
+	return t, nil
+}
+
+var official = archive.Mirror{Main: archive.OfficialMain, Security: archive.OfficialSecurity}
+
+// snapshot keeps every package that the archive ever had, by date.
+const snapshot = "http://snapshot.debian.org/archive/"
+
+func (t *transport) fetcher() (*fetch.Fetcher, error) {
+	client, err := fetch.NewClient(t.network)
+	if err != nil {
+		return nil, err
+	}
+	return &fetch.Fetcher{Client: client}, nil
+}
+
+// addresses lists where a pinned package may be.
+func (t *transport) addresses(d *machine.Definition, lock *plan.Lock, p plan.Package) []string {
+	file := (&url.URL{Path: strings.TrimPrefix(p.File, "./")}).EscapedPath()
+	switch {
+	case p.Suite == "":
+		return []string{"file://" + file}
+	case p.URL != "":
+		return []string{p.URL + "/" + file}
+	}
+	security := strings.HasSuffix(p.Suite, "-security")
+	var out []string
+	for _, m := range t.mirrors {
+		base := m.Main
+		if security {
+			base = m.SecurityBase()
+		}
+		out = append(out, strings.TrimRight(base, "/")+"/"+file)
+	}
+	part := "debian/"
+	if security {
+		part = "debian-security/"
+	}
+	return append(out, snapshot+part+lock.Date.UTC().Format("20060102T150405Z")+"/"+file)
+}
+
+// officialBase is the official address of a suite's archive.
+func officialBase(suite string) string {
+	if strings.HasSuffix(suite, "-security") {
+		return archive.OfficialSecurity
+	}
+	return archive.OfficialMain
+}
