@@ -129,7 +129,10 @@ func (r *reader) syntaxError(err error) {
 	}
 	text := ""
 	if syntax.Token != nil {
-		pos, text = r.place(syntax.Token.Position), syntax.Token.Value
+		pos = r.place(syntax.Token.Position)
+		if syntax.Token.CharacterType == token.CharacterTypeIndicator {
+			text = syntax.Token.Value // other text may be a secret
+		}
 	}
 	hint := ""
 	if text != "" {

@@ -139,7 +139,7 @@ func (d *Definition) CheckFiles(secrets bool) error {
 		}
 		c.add(Problem{Pos: d.At(key), Key: key, Text: written,
 			Message: fmt.Sprintf("%s names %s: %v", key, quote(written), err),
-			Hint:    "paths start from the folder of the file that names them (here " + filepath.Dir(paths[key]) + ")"})
+			Hint:    "paths start from the folder of the file that names them (here " + filepath.Dir(filepath.Clean(paths[key])) + ")"})
 	}
 	return c.sorted().Err()
 }
