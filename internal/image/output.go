@@ -1,0 +1,76 @@
+package image
+
+import (
+	"bufio"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Sidecar is the name of the file beside an image that holds its digest, in
+// the form that sha256sum writes and checks.
+func Sidecar(path string) string { return path + ".sha256" }
+
+// WriteFile makes an output file of what write writes, with its sidecar. The
+// file appears, or is replaced, at once and whole; after an error what was
+// there before is still there. It returns the SHA-256 of the file.
+func WriteFile(path string, write func(io.Writer) error) (sum [sha256.Size]byte, err error) {
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return sum, fmt.Errorf("writing %s: it is there and no regular file; name another output", path)
+	}
+	h := sha256.New()
+	err = replace(path, func(f *os.File) error {
+		w := bufio.NewWriterSize(io.MultiWriter(f, h), 1<<20)
+		if err := write(w); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
+	if err != nil {
+		return sum, fmt.Errorf("writing %s: %w", path, err)
+	}
+	h.Sum(sum[:0])
+	line := fmt.Sprintf("%s  %s\n", hex.EncodeToString(sum[:]), filepath.Base(path))
+	if err := ReplaceFile(Sidecar(path), []byte(line)); err != nil {
+		return sum, err
+	}
+	return sum, nil
+}
+
+// ReplaceFile writes a small file at once and whole.
+func ReplaceFile(path string, data []byte) error {
+	err := replace(path, func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// replace writes a temporary file beside path, syncs it and renames it. Its
+// mode is what the umask leaves of 0666, as for any output of a program.
+func replace(path string, write func(*os.File) error) error {
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8])
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	if err = write(f); err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		os.Remove(tmp)
+	}
+	return err
+}
