@@ -120,6 +120,8 @@ func findProgram(name string, env []string) (string, error) {
 	return "", fmt.Errorf("finding %s: not in %s of the tree", name, list)
 }
 
+const missingLoader = " (its interpreter or loader is missing in the tree)"
+
 // whyNot explains the two puzzling errors of execve.
 func whyNot(program, dir string, err error) string {
 	if _, e := os.Stat(dir); e != nil {
@@ -127,7 +129,7 @@ func whyNot(program, dir string, err error) string {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, e := os.Stat(program); e == nil {
-			return " (its interpreter or loader is missing in the tree)"
+			return missingLoader
 		}
 	}
 	if errors.Is(err, unix.ENOEXEC) {
