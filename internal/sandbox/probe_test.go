@@ -66,6 +66,8 @@ func probeMain(args []string) int {
 		}
 	case "facts":
 		probeFacts()
+	case "terminal":
+		probeTerminal()
 	case "calls":
 		probeCalls()
 	}
