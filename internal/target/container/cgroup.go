@@ -81,17 +81,15 @@ func parseCgroups(mounts, self io.Reader) *cgroupHost {
 
 // cgroups are those of one machine.
 type cgroups struct {
-	path  string            // in cgroup2; the machine's own subtree
-	fd    *os.File          // of path
-	v1    map[string]string // controller to the machine's folder
-	dirs  []string          // everything that was made, to be removed in reverse
-	notes []string          // limits that could not be set, and why
+	path   string            // in cgroup2; the machine's own subtree
+	v1     map[string]string // controller to the machine's folder
+	dirs   []string          // everything that was made, to be removed in reverse
+	notes  []string          // limits that could not be set, and why
+	caller int               // see asCaller
 }
 
-// makeCgroups makes a machine's cgroups with its limits. The machine's root,
-// uid as this process sees it, owns the subtree, as systemd needs it
-// (systemd.io/CGROUP_DELEGATION).
-func makeCgroups(name string, uid int, limits machine.Limits) (*cgroups, error) {
+// makeCgroups makes a machine's cgroups with its limits.
+func makeCgroups(name string, caller int, limits machine.Limits) (*cgroups, error) {
 	h, err := detectCgroups()
 	if err != nil {
 		return nil, err
@@ -99,22 +97,23 @@ func makeCgroups(name string, uid int, limits machine.Limits) (*cgroups, error) 
 	if h.unified == "" {
 		return nil, errors.New("no cgroup2 is mounted on this host: as root, mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")
 	}
-	base, err := h.base()
+	c := &cgroups{v1: map[string]string{}, caller: caller}
+	err = asCaller(caller, func() error {
+		base, err := h.base()
+		if err != nil {
+			return err
+		}
+		c.path = filepath.Join(base, name)
+		for _, dir := range []string{h.unified, base} {
+			enable(dir, wantedControllers(limits)) // what is missing then is noticed by limit
+		}
+		if err := c.mkdir(c.path); err != nil {
+			return err
+		}
+		return c.limit(name, limits, h)
+	})
 	if err != nil {
-		return nil, err
-	}
-	c := &cgroups{path: filepath.Join(base, name), v1: map[string]string{}}
-	if err := c.make2(base, uid, limits, h); err != nil {
-		c.remove()
-		return nil, err
-	}
-	if err := c.limit(name, limits, h); err != nil {
-		c.remove()
-		return nil, err
-	}
-	if c.fd, err = os.OpenFile(c.path, unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
-		c.remove()
-		return nil, err
+		return nil, errors.Join(err, c.remove())
 	}
 	return c, nil
 }
@@ -124,15 +123,20 @@ func makeCgroups(name string, uid int, limits machine.Limits) (*cgroups, error) 
 func (h *cgroupHost) base() (string, error) {
 	top := filepath.Join(h.unified, "slipway")
 	if err := os.Mkdir(top, 0o755); err == nil || errors.Is(err, fs.ErrExist) {
-		if unix.Access(top, unix.W_OK) == nil {
+		if writable(top) {
 			return top, nil
 		}
 	}
 	own := filepath.Join(h.unified, h.own)
-	if unix.Access(own, unix.W_OK) == nil && unix.Access(filepath.Join(own, "cgroup.procs"), unix.W_OK) == nil {
+	if writable(own) && writable(filepath.Join(own, "cgroup.procs")) {
 		return own, nil
 	}
 	return "", &DelegationError{Path: own}
+}
+
+// writable asks for the file system identity, which asCaller changes.
+func writable(path string) bool {
+	return unix.Faccessat2(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS) == nil
 }
 
 // DelegationError means that this user may not make cgroups.
@@ -143,13 +147,19 @@ func (e *DelegationError) Error() string {
 		"run slipway under `systemd-run --user --scope -p Delegate=yes`, or let root chown a folder and its cgroup.procs and cgroup.subtree_control to you and put your shell in it", e.Path)
 }
 
-func (c *cgroups) make2(base string, uid int, limits machine.Limits, h *cgroupHost) error {
-	if want := wantedControllers(limits); len(want) > 0 {
-		for _, dir := range []string{h.unified, base} {
-			enable(dir, want) // what is missing then is noticed by limit
+// enter puts the machine's first process into its cgroups, and then gives the
+// subtree to the machine's root, uid as this process sees it, as systemd needs
+// it (systemd.io/CGROUP_DELEGATION).
+func (c *cgroups) enter(pid, uid int) error {
+	err := asCaller(c.caller, func() error {
+		for _, dir := range c.dirs {
+			if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+				return fmt.Errorf("entering the cgroup %s: %w", dir, err)
+			}
 		}
-	}
-	if err := c.mkdir(c.path); err != nil {
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	for _, name := range []string{"", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group"} {
@@ -164,7 +174,7 @@ func (c *cgroups) make2(base string, uid int, limits machine.Limits, h *cgroupHo
 func (c *cgroups) mkdir(dir string) error {
 	err := os.Mkdir(dir, 0o755)
 	if errors.Is(err, fs.ErrExist) { // left by a supervisor that was killed
-		if err = removeCgroup(dir); err == nil {
+		if err = removeCgroup(dir, 0); err == nil {
 			err = os.Mkdir(dir, 0o755)
 		}
 	}
@@ -263,16 +273,6 @@ func (c *cgroups) dir1(controller, name string, h *cgroupHost) (string, error) {
 	return dir, nil
 }
 
-// add1 puts a process into the version 1 cgroups; in cgroup2 it was born.
-func (c *cgroups) add1(pid int) error {
-	for _, dir := range c.v1 {
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
-			return fmt.Errorf("entering the cgroup %s: %w", dir, err)
-		}
-	}
-	return nil
-}
-
 // memory is what the machine uses now, in bytes; 0 when nothing counts it.
 func (c *cgroups) memory() int64 {
 	for _, file := range []string{filepath.Join(c.path, "memory.current"), filepath.Join(c.v1["memory"], "memory.usage_in_bytes")} {
@@ -286,17 +286,12 @@ func (c *cgroups) memory() int64 {
 
 // remove ends what still runs in the cgroups and takes them away, with the
 // folder for all machines when this was the last.
-func (c *cgroups) remove() error {
-	if c.fd != nil {
-		c.fd.Close()
-	}
-	return removeCgroups(c.dirs)
-}
+func (c *cgroups) remove() error { return removeCgroups(c.dirs, c.caller) }
 
-func removeCgroups(dirs []string) error {
+func removeCgroups(dirs []string, caller int) error {
 	var errs []error
 	for _, dir := range slices.Backward(dirs) {
-		errs = append(errs, removeCgroup(dir))
+		errs = append(errs, removeCgroup(dir, caller))
 		if parent := filepath.Dir(dir); filepath.Base(parent) == "slipway" {
 			_ = unix.Rmdir(parent) // fails while other machines are there
 		}
@@ -304,14 +299,17 @@ func removeCgroups(dirs []string) error {
 	return errors.Join(errs...)
 }
 
-func removeCgroup(dir string) error {
+func removeCgroup(dir string, caller int) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	_ = os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0) // only in cgroup2, Linux 5.14
 	var err error
 	for range 100 {
-		if err = removeTree(dir); err == nil {
+		if err = removeBelow(dir); err == nil {
+			err = asCaller(caller, func() error { return unix.Rmdir(dir) })
+		}
+		if err == nil {
 			return nil
 		}
 		killAll(dir)
@@ -320,20 +318,26 @@ func removeCgroup(dir string) error {
 	return fmt.Errorf("removing the cgroup %s: %w", dir, err)
 }
 
-// removeTree removes cgroups from the leaves up; their files go with them.
-func removeTree(dir string) error {
+// removeBelow removes the cgroups below dir from the leaves up; their files go
+// with them.
+func removeBelow(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if e.IsDir() {
-			if err := removeTree(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+		if !e.IsDir() {
+			continue
+		}
+		sub := filepath.Join(dir, e.Name())
+		if err = removeBelow(sub); err == nil {
+			err = unix.Rmdir(sub)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
-	return unix.Rmdir(dir)
+	return nil
 }
 
 func killAll(dir string) {

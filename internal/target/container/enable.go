@@ -81,7 +81,7 @@ func systemdUnit(name, definition, binary, store string) (*Unit, error) {
 		On:  []string{control + " daemon-reload", control + " enable " + unit},
 		Off: []string{control + " disable " + unit},
 		Text: "[Unit]\nDescription=Machine " + name + " (slipway)\nAfter=network.target\n\n" +
-			"[Service]\nType=oneshot\nRemainAfterExit=yes\nDelegate=yes\nKillMode=none\nTimeoutStartSec=15min\n" +
+			"[Service]\nType=oneshot\nRemainAfterExit=yes\nDelegate=yes\nTimeoutStartSec=15min\n" +
 			"ExecStart=" + systemdWords(binary, storeArgs(store), "up", definition) + "\n" +
 			"ExecStop=" + systemdWords(binary, storeArgs(store), "down", name) + "\n\n" +
 			"[Install]\nWantedBy=" + target + "\n",

@@ -64,44 +64,50 @@ func repairOne(ctx context.Context, dir string) (bool, error) {
 	return true, rec.write(dir, func(string) error { return nil })
 }
 
-// sweep removes what a machine has outside of its runtime folder.
+// sweep removes what a machine has outside of its runtime folder. Where it
+// belongs to ids of the private range, a worker does it.
 func sweep(ctx context.Context, rec *full) error {
-	if err := removeCgroups(rec.Cgroups); err != nil {
-		return err
+	j := removeJob{Cgroups: rec.Cgroups}
+	if !rec.Spec.Keep {
+		j.Dir = rec.Spec.RunDir
 	}
-	if rec.Spec.Keep {
-		return nil
-	}
-	return removeShifted(ctx, rec.Spec.RunDir)
-}
-
-const removeWorker = "container.remove"
-
-func init() {
-	sandbox.Register(removeWorker, func(ctx context.Context, w *sandbox.Worker) error {
-		var dir string
-		if err := w.Args(&dir); err != nil {
-			return err
-		}
-		return os.RemoveAll(dir)
-	})
-}
-
-// removeShifted removes a folder whose files belong to ids of the private range.
-func removeShifted(ctx context.Context, dir string) error {
-	err := os.RemoveAll(dir)
-	if err == nil || !errors.Is(err, fs.ErrPermission) {
-		return err
+	if !rec.User {
+		return j.do(0)
 	}
 	host, err := sandbox.Detect()
 	if err != nil {
 		return err
 	}
-	p, err := host.Start(ctx, removeWorker, dir)
+	p, err := host.Start(ctx, removeWorker, j)
 	if err != nil {
 		return err
 	}
 	return p.Wait()
+}
+
+const removeWorker = "container.remove"
+
+type removeJob struct {
+	Cgroups []string
+	Dir     string
+}
+
+func (j removeJob) do(caller int) error {
+	err := removeCgroups(j.Cgroups, caller)
+	if j.Dir != "" {
+		err = errors.Join(err, os.RemoveAll(j.Dir))
+	}
+	return err
+}
+
+func init() {
+	sandbox.Register(removeWorker, func(ctx context.Context, w *sandbox.Worker) error {
+		var j removeJob
+		if err := w.Args(&j); err != nil {
+			return err
+		}
+		return j.do(sandbox.SelfID)
+	})
 }
 
 // clear removes the last traces of a machine that has ended.

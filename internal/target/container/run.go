@@ -42,7 +42,7 @@ func (s *supervisor) start() (_ *incarnation, err error) {
 	if r.root, err = s.mountRoot(); err != nil {
 		return nil, err
 	}
-	if r.cgroups, err = makeCgroups(s.Spec.Name, int(s.IDs.UID), s.Spec.Definition.Container.Limits); err != nil {
+	if r.cgroups, err = makeCgroups(s.Spec.Name, s.Caller, s.Spec.Definition.Container.Limits); err != nil {
 		return nil, err
 	}
 	for _, note := range r.cgroups.notes {
@@ -52,7 +52,7 @@ func (s *supervisor) start() (_ *incarnation, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cgroups.add1(r.cmd.Process.Pid); err != nil {
+	if err := r.cgroups.enter(r.cmd.Process.Pid, int(s.IDs.UID)); err != nil {
 		control.Close()
 		return nil, err
 	}
@@ -94,8 +94,6 @@ func (r *incarnation) clone(s *supervisor) (*os.File, error) {
 			GidMappings:                s.idMappings(s.IDs.GID),
 			GidMappingsEnableSetgroups: true,
 			Credential:                 &syscall.Credential{Uid: 0, Gid: 0},
-			UseCgroupFD:                true,
-			CgroupFD:                   int(r.cgroups.fd.Fd()),
 			Setsid:                     true,
 		},
 	}
