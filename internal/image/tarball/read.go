@@ -15,7 +15,7 @@ import (
 // Read reads an archive, plain or compressed, into a manifest, and gives its
 // contents. It hashes everything once. Later members replace earlier ones of
 // the same name, as they do when an archive is extracted; names that lead out
-// of the tree are an error. It does not check the sidecar: see image.Verify.
+// of the tree and sparse members are errors. It does not check the sidecar: see image.Verify.
 //
 // Opening a content reads the file again up to it, so that comparing two
 // archives needs no space; copy them out in archive order only.
@@ -90,8 +90,7 @@ func (r *reader) member(h *tar.Header, body io.Reader) error {
 			return fmt.Errorf("%q: %w", h.Name, err)
 		}
 		sum.Sum(e.Digest[:0])
-		sparse := r.in.n-off != e.Size // its bytes do not lie there as they are
-		if _, seen := r.offsets[e.Digest]; !seen && !sparse {
+		if _, seen := r.offsets[e.Digest]; !seen {
 			r.offsets[e.Digest] = span{off, e.Size}
 		}
 	}
@@ -169,10 +168,24 @@ func cleanName(name string) string {
 
 var types = map[byte]tree.Type{tar.TypeReg: tree.File, tar.TypeDir: tree.Dir, tar.TypeSymlink: tree.Symlink,
 	tar.TypeChar: tree.Char, tar.TypeBlock: tree.Block, tar.TypeFifo: tree.Fifo, tar.TypeLink: tree.File,
-	tar.TypeGNUSparse: tree.File, tar.TypeCont: tree.File}
+	tar.TypeCont: tree.File}
+
+// sparse members are refused: a few bytes of them stand for any amount of
+// zeros, and no archive of ours has them.
+func sparse(h *tar.Header) bool {
+	for k := range h.PAXRecords {
+		if strings.HasPrefix(k, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
+}
 
 func entry(h *tar.Header) (e tree.Entry, err error) {
 	e = tree.Entry{Path: cleanName(h.Name), Mode: uint32(h.Mode & 0o7777), MTime: h.ModTime.Unix(), MNsec: uint32(h.ModTime.Nanosecond())}
+	if sparse(h) {
+		return e, fmt.Errorf("%q: a sparse member, which is not supported; write the archive without --sparse", h.Name)
+	}
 	var ok bool
 	if e.Type, ok = types[h.Typeflag]; !ok {
 		return e, fmt.Errorf("%q: unknown member type %q", h.Name, h.Typeflag)

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"slipway/internal/image"
 	"slipway/internal/tree"
@@ -111,6 +112,9 @@ func (w *archiveWriter) header(e *tree.Entry) (*tar.Header, error) {
 		Format: tar.FormatPAX, Typeflag: flag, Name: memberName(e.Path, e.Type == tree.Dir),
 		Mode: int64(e.Mode), Uid: int(e.UID), Gid: int(e.GID), ModTime: time.Unix(sec, int64(nsec)),
 		Size: e.Size, Linkname: e.Target, Devmajor: int64(e.Major), Devminor: int64(e.Minor),
+	}
+	if !utf8.ValidString(e.Path + e.Target + e.Link) { // POSIX.1-2008, pax: names are UTF-8 unless this is said
+		h.PAXRecords = map[string]string{"hdrcharset": "BINARY"}
 	}
 	if e.Link != "" {
 		h.Typeflag, h.Size, h.Linkname, h.Devmajor, h.Devminor = tar.TypeLink, 0, memberName(e.Link, false), 0, 0

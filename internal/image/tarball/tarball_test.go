@@ -43,8 +43,13 @@ func judges(c Compression) []imagetest.Judge {
 				"--xattrs", "--xattrs-include=*", "--delay-directory-restore", exclude())
 		},
 	}, {
-		Name:      "bsdtar",
-		Available: func() string { return missing("bsdtar") },
+		Name: "bsdtar",
+		Available: func() string {
+			if os.Geteuid() != 0 {
+				return "bsdtar restores setuid bits and capabilities only as root"
+			}
+			return missing("bsdtar")
+		},
 		Extract: func(image, dir string) error {
 			return run("bsdtar", "-xpf", image, "-C", dir, "--numeric-owner", "--xattrs", exclude())
 		},
@@ -70,7 +75,9 @@ func missing(program string) string {
 }
 
 func run(name string, args ...string) error {
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
 	return nil
@@ -205,4 +212,28 @@ func FuzzRead(f *testing.F) {
 			z.Close()
 		}
 	})
+}
+
+// GNU tar's sparse members, in both of its forms, are refused at once.
+func TestReadSparse(t *testing.T) {
+	if why := judges(None)[0].Available(); why != "" {
+		t.Skip(why)
+	}
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "hole"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte("x"))
+	f.Truncate(1 << 40)
+	f.Close()
+	for _, format := range []string{"gnu", "pax"} {
+		name := filepath.Join(dir, format+".tar")
+		if err := run("tar", "--create", "--sparse", "--format", format, "--file", name, "--directory", dir, "hole"); err != nil {
+			t.Skip(err)
+		}
+		if _, _, err := Read(name); err == nil || !strings.Contains(err.Error(), "sparse member") {
+			t.Errorf("%s: got error %v", format, err)
+		}
+	}
 }
