@@ -42,10 +42,9 @@ func (j *job) claim(e *tree.Entry, there bool, st *unix.Stat_t) (shared, keep bo
 			continue
 		}
 		switch {
-		case !there && e.Type == tree.Dir:
-		case other.state == configFiles:
-		case replaces(j.control.Value("Replaces"), other):
-			j.take(other, e.Path)
+		case !there && e.Type == tree.Dir, other.state == configFiles,
+			replaces(j.control.Value("Replaces"), other):
+			j.taken[other] = true
 		case replaces(other.fields.Value("Replaces"), j.rec):
 			keep = true
 		default:
@@ -53,13 +52,6 @@ func (j *job) claim(e *tree.Entry, there bool, st *unix.Stat_t) (shared, keep bo
 		}
 	}
 	return shared, keep, nil
-}
-
-func (j *job) take(other *record, path string) {
-	if j.taken[other] == nil {
-		j.taken[other] = map[string]bool{}
-	}
-	j.taken[other][path] = true
 }
 
 // replaces tells whether a Replaces field names a package in its version.

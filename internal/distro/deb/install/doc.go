@@ -46,7 +46,8 @@ type Package struct {
 
 // RunFunc runs a program in the tree, as root and with the tree as "/", and
 // waits for it. env is added to the sandbox's own. out takes both output
-// streams. An error for a program that failed has a method ExitCode() int.
+// streams. The error for a program that failed wraps a *sandbox.ExitError, or
+// something with a method ExitCode() int.
 type RunFunc func(ctx context.Context, args, env []string, stdin io.Reader, out io.Writer) error
 
 // Options for New. Root, Arch, Open and Run are needed.

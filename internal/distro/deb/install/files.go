@@ -40,9 +40,6 @@ func (j *job) entry(i int, e *tree.Entry) error {
 	}
 	name := db.divs.use(e.Path, j.p.Name)
 	db.activatePath(name, j.rec)
-	if j.isConf[e.Path] && e.Type == tree.File {
-		name = j.in.root.followLink(name)
-	}
 	if e.Type == tree.Dir {
 		// The usual case first: it is there, or leads to one that is.
 		if _, err := j.in.root.folder(name); err == nil {
@@ -73,6 +70,7 @@ func (j *job) entry(i int, e *tree.Entry) error {
 // configures the package.
 func (j *job) place(i int, e *tree.Entry, name string, there bool, st *unix.Stat_t) error {
 	a := j.attrs(i, e)
+	j.fresh[e.Path] = true
 	if j.isConf[e.Path] && e.Type == tree.File {
 		fresh := name + ".dpkg-new"
 		j.placed[e.Path] = fresh
@@ -174,23 +172,6 @@ func (r *root) readlink(name string) (string, error) {
 	b := make([]byte, 4096)
 	n, err := unix.Readlinkat(d.fd, base, b)
 	return string(b[:max(n, 0)]), err
-}
-
-// followLink gives the name of the file that a conffile's link leads to, as
-// dpkg does: in a number of steps, by names.
-func (r *root) followLink(name string) string {
-	for step := 0; step < 25; step++ {
-		target, err := r.readlink(name)
-		if err != nil {
-			return name
-		}
-		if path.IsAbs(target) {
-			name = relative(path.Clean(target))
-		} else {
-			name = path.Join(path.Dir(name), target)
-		}
-	}
-	return name
 }
 
 // keepsDir tells whether a link is not to be made because a folder, or a link

@@ -74,8 +74,10 @@ func (j *job) own(path string) {
 }
 
 // dropFromOthers takes replaced files out of the lists of their former owners.
+// When dpkg writes such a list anew, it leaves out whatever the new package
+// has put in place, diverted or not.
 func (j *job) dropFromOthers() error {
-	for other, paths := range j.taken {
+	for other := range j.taken {
 		name := infoDir + "/" + other.key() + ".list"
 		data, err := j.in.root.read(name)
 		if err != nil {
@@ -83,15 +85,15 @@ func (j *job) dropFromOthers() error {
 		}
 		var b bytes.Buffer
 		for line := range bytes.Lines(data) {
-			if !paths[relative(strings.TrimSuffix(string(line), "\n"))] {
+			p := relative(strings.TrimSuffix(string(line), "\n"))
+			if !j.fresh[p] {
 				b.Write(line)
+				continue
 			}
+			j.in.db.disown(p, other)
 		}
 		if err := j.in.root.write(name, b.Bytes(), 0o644); err != nil {
 			return err
-		}
-		for p := range paths {
-			j.in.db.disown(p, other)
 		}
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"slipway/internal/sandbox"
 )
 
 // ScriptError says that a maintainer script, or dpkg itself, failed.
@@ -44,6 +46,10 @@ func (e *ScriptError) Unwrap() error { return e.Err }
 
 // exitCode asks the error of a RunFunc for the program's status.
 func exitCode(err error) int {
+	var inSandbox *sandbox.ExitError
+	if errors.As(err, &inSandbox) {
+		return inSandbox.Result.Code
+	}
 	var e interface{ ExitCode() int }
 	if errors.As(err, &e) {
 		return e.ExitCode()

@@ -66,7 +66,7 @@ func omitted(name, value string) bool {
 
 func writeField(b *bytes.Buffer, name, value string) {
 	if relations[strings.ToLower(name)] {
-		value = strings.TrimSuffix(strings.Join(strings.Fields(value), " "), ",")
+		value = relation(value)
 	}
 	b.WriteString(name)
 	b.WriteByte(':')
@@ -75,6 +75,40 @@ func writeField(b *bytes.Buffer, name, value string) {
 	}
 	b.WriteString(value)
 	b.WriteByte('\n')
+}
+
+// relation prints a relationship field as dpkg does: on one line, as
+// "a | b, c (>= 1)".
+func relation(value string) string {
+	groups := strings.Split(strings.TrimSuffix(strings.TrimSpace(value), ","), ",")
+	for i, g := range groups {
+		alternatives := strings.Split(g, "|")
+		for k, a := range alternatives {
+			alternatives[k] = alternative(strings.Join(strings.Fields(a), " "))
+		}
+		groups[i] = strings.Join(alternatives, " | ")
+	}
+	return strings.Join(groups, ", ")
+}
+
+func alternative(a string) string {
+	name, version, ok := strings.Cut(a, "(")
+	if !ok {
+		return a
+	}
+	version = strings.TrimSpace(strings.TrimSuffix(version, ")"))
+	n := 0
+	for n < len(version) && strings.IndexByte("<>=", version[n]) >= 0 {
+		n++
+	}
+	op := version[:n]
+	switch op { // policy 7.1: the obsolete forms mean these
+	case "<", ">":
+		op += "="
+	case "":
+		op = "="
+	}
+	return strings.TrimSpace(name) + " (" + op + " " + strings.TrimSpace(version[n:]) + ")"
 }
 
 // set changes or adds a field; an empty value removes it.

@@ -55,10 +55,11 @@ type job struct {
 	conffiles []conffile
 	isConf    map[string]bool
 
-	present bool                        // phase A has put the files in place
-	placed  map[string]string           // where an entry went, if not to its own name
-	skipped map[int]bool                // entries that another package keeps
-	taken   map[*record]map[string]bool // paths taken from others
+	present bool              // phase A has put the files in place
+	placed  map[string]string // where an entry went, if not to its own name
+	skipped map[int]bool      // entries that another package keeps
+	fresh   map[string]bool   // paths that this package has put in place
+	taken   map[*record]bool  // packages that lose paths to this one
 }
 
 // conffile is a line of a package's conffiles (deb-conffiles(5)).
@@ -74,7 +75,7 @@ func (in *Installer) begin(ctx context.Context, p Package) (*job, error) {
 		return nil, err
 	}
 	j := &job{in: in, p: p, pack: pack, placed: map[string]string{}, skipped: map[int]bool{},
-		taken: map[*record]map[string]bool{}, present: in.extracted[p.SHA256]}
+		fresh: map[string]bool{}, taken: map[*record]bool{}, present: in.extracted[p.SHA256]}
 	if err := j.read(); err != nil {
 		pack.Close()
 		return nil, err
