@@ -177,15 +177,31 @@ func (z zone) mayLeave(from net.Addr) bool {
 	return false
 }
 
-// upstream asks the host's own name servers; nil when none answers.
-func (l *Lab) upstream(ctx context.Context, q *dns.Msg) *dns.Msg {
-	conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
+// resolvConf lists the host's own name servers.
+var resolvConf = "/etc/resolv.conf"
+
+// nameServers are those to ask for other names. A user's lab asks pasta, which
+// asks the host's.
+func (l *Lab) nameServers() []string {
+	if !l.root {
+		return []string{net.JoinHostPort(resolverAddress, "53")}
+	}
+	conf, err := dns.ClientConfigFromFile(resolvConf)
 	if err != nil {
 		return nil
 	}
-	for _, server := range conf.Servers {
+	var list []string
+	for _, s := range conf.Servers {
+		list = append(list, net.JoinHostPort(s, conf.Port))
+	}
+	return list
+}
+
+// upstream asks the host's name servers; nil when none answers.
+func (l *Lab) upstream(ctx context.Context, q *dns.Msg) *dns.Msg {
+	for _, server := range l.nameServers() {
 		for _, network := range []string{"udp", "tcp"} {
-			r, err := l.exchange(ctx, network, net.JoinHostPort(server, conf.Port), q)
+			r, err := l.exchange(ctx, network, server, q)
 			if err != nil {
 				break
 			}

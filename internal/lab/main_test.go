@@ -95,6 +95,10 @@ func (m *member) do(ctx context.Context, verb string, args []string) (string, er
 		var got string
 		err := m.in(args[0], func() (err error) { got, err = ask(args[1]); return err })
 		return got, err
+	case "greet": // NAME ADDRESS: wait for the other side's line
+		var got string
+		err := m.in(args[0], func() (err error) { got, err = greeting(args[1]); return err })
+		return got, err
 	case "lookup": // FROM NAME
 		var got []string
 		err := m.in(args[0], func() (err error) { got, err = m.lookup(args[1]); return err })
@@ -110,6 +114,9 @@ func (m *member) do(ctx context.Context, verb string, args []string) (string, er
 		var got string
 		err := m.in(args[0], func() (err error) { got, err = lease(ctx); return err })
 		return got, err
+	case "resolv":
+		resolvConf = args[0]
+		return "ok", nil
 	case "machines":
 		data, err := json.Marshal(m.lab.Machines())
 		return string(data), err
@@ -205,6 +212,17 @@ func ask(address string) (string, error) {
 	c.(*net.TCPConn).CloseWrite()
 	data, err := io.ReadAll(c)
 	return string(data), err
+}
+
+func greeting(address string) (string, error) {
+	c, err := net.DialTimeout("tcp", address, 2*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(3 * time.Second))
+	s, err := bufio.NewReader(c).ReadString('\n')
+	return strings.TrimSpace(s), err
 }
 
 // remote is a test's handle on a member process.

@@ -24,6 +24,10 @@ type outsideState struct {
 	Table   string       `json:"table"` // nftables table on the host
 	Forward string       `json:"forward"`
 	Link    netip.Prefix `json:"link"` // the two addresses between host and lab
+
+	// As a user there is only a process.
+	PID   int    `json:"pid,omitempty"`
+	Start string `json:"start,omitempty"`
 }
 
 const (
@@ -49,7 +53,7 @@ func (l *Lab) OpenOutside(ctx context.Context) error {
 		return nil
 	}
 	if !l.root {
-		return errors.New("opening the lab's way out: a normal user's lab has none yet; remove `outside: true`, or run slipway as root")
+		return l.openByPasta(ctx)
 	}
 	state, err := l.planOutside()
 	if err != nil {
@@ -161,6 +165,9 @@ func (l *Lab) undoOutside() error {
 		return nil
 	} else if err != nil {
 		return errors.Join(err, os.Remove(l.outsidePath()))
+	}
+	if s.PID != 0 {
+		return errors.Join(endPasta(s), os.Remove(l.outsidePath()))
 	}
 	undo := func() error {
 		var errs []error

@@ -1,15 +1,19 @@
 package lab
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/nftables"
+	"github.com/miekg/dns"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -67,10 +71,24 @@ func playInternet(internet *os.File) error {
 			return err
 		}
 		l, err := net.Listen("tcp", "198.51.100.1:80")
-		if err == nil {
-			go echo(l)
+		if err != nil {
+			return err
 		}
-		return err
+		go echo(l)
+		pc, err := net.ListenPacket("udp", "198.51.100.1:53")
+		if err != nil {
+			return err
+		}
+		handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+			r := new(dns.Msg).SetReply(q)
+			if q.Question[0].Qtype == dns.TypeA {
+				rr, _ := dns.NewRR(q.Question[0].Name + " 60 IN A 203.0.113.7")
+				r.Answer = append(r.Answer, rr)
+			}
+			w.WriteMsg(r)
+		})
+		go dns.ActivateAndServe(nil, pc, handler)
+		return nil
 	})
 }
 
@@ -123,6 +141,17 @@ func TestOutside(t *testing.T) {
 		if got := m.try("dial in 198.51.100.1:80"); !strings.Contains(got, "network is unreachable") {
 			t.Errorf("dialling out without a way out: %s", got)
 		}
+		conf := filepath.Join(dir, "resolv.conf")
+		os.WriteFile(conf, []byte("nameserver 198.51.100.1\n"), 0o644)
+		m.must("resolv %s", conf)
+		m.must("serve")
+		waitFor(t, func() bool { return strings.HasPrefix(m.try("lookup in host"), "10.") })
+		if got := m.try("lookup out www.example.org"); got != "203.0.113.7" {
+			t.Errorf("looking an outside name up: %s", got)
+		}
+		if got := m.try("lookup in www.example.org"); got != "NXDOMAIN" {
+			t.Errorf("looking an outside name up without a way out: %s", got)
+		}
 		// The same address is stopped at the gate when the machine is gone.
 		m.must("detach out")
 		if got := strings.Fields(m.must("attach out dhcp")); got[0] != out[0] {
@@ -163,4 +192,69 @@ func TestOutsideRepair(t *testing.T) {
 			t.Errorf("left: interfaces %s, forwarding %s, %d tables", after, forwarding(t), tables(t))
 		}
 	})
+}
+
+// TestOutsideUser reaches a socket on an address of this very host.
+func TestOutsideUser(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root's way out is another")
+	}
+	if _, err := exec.LookPath("pasta"); err != nil {
+		t.Skip("pasta (the passt package) is not installed")
+	}
+	own := ""
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
+			own = n.IP.String()
+		}
+	}
+	if own == "" {
+		t.Skip("this host has no address but loopback")
+	}
+	server, err := net.Listen("tcp", net.JoinHostPort(own, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	go func() { // no half-close: older versions of pasta lose the rest
+		for {
+			c, err := server.Accept()
+			if err != nil {
+				return
+			}
+			from, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+			io.WriteString(c, "welcome "+from+"\n")
+			defer c.Close()
+		}
+	}()
+	l := join(t, t.TempDir())
+	if err := l.OpenOutside(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var state outsideState
+	if err := readJSON(l.outsidePath(), &state); err != nil {
+		t.Fatal(err)
+	}
+	m := startMember(t, l)
+	m.must("attach in")
+	m.must("attach out outside")
+	if got := m.try("greet out %s", server.Addr()); got != "welcome "+own {
+		t.Errorf("dialling out: %s", got)
+	}
+	if got := m.try("greet in %s", server.Addr()); !strings.Contains(got, "network is unreachable") {
+		t.Errorf("dialling out without a way out: %s", got)
+	}
+	l.Leave()
+	m.quit()
+	waitFor(t, func() bool {
+		now, err := startTime(state.PID)
+		return err != nil || now != state.Start || isZombie(state.PID)
+	})
+}
+
+// isZombie: pasta is this process's child and nobody waits for it here.
+func isZombie(pid int) bool {
+	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return strings.Contains(string(data), ") Z ")
 }
