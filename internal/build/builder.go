@@ -10,6 +10,7 @@ package build
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"slipway/internal/distro"
 	"slipway/internal/machine"
@@ -43,6 +44,7 @@ type Result struct {
 	Prepared *Prepared
 	Key      string   // of the top layer
 	Dirs     []string // overlay lower folders, top first
+	Bytes    int64    // of the tree's files
 	Fetched  int64    // bytes that came over the network
 	Reused   int      // packages that were in the store already
 	Built    []string // kinds of the layers that had to be made
@@ -84,6 +86,8 @@ func (b *Builder) Make(ctx context.Context, p *Prepared, opt Options) (*Result, 
 		return nil, fmt.Errorf("opening what was built: %w", err)
 	}
 	result.Dirs = layer.Dirs()
+	// A layer without the figure was written by a program that did not keep it.
+	result.Bytes, _ = strconv.ParseInt(layer.Meta().Info["bytes"], 10, 64)
 	b.Store.Log("build", map[string]any{
 		"machine": p.Definition.Name, "definition": p.Definition.File, "key": p.Key(), "lock": p.Lock.Digest(),
 		"ok": true, "built": result.Built, "fetched": result.Fetched,

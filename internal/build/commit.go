@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,8 @@ func (b *work) commit(l Layer, t *staged) error {
 		t.root = t.upper
 	}
 	meta := store.LayerMeta{Key: l.Key, Parent: l.Parent, Kind: l.Kind, Created: time.Now().UTC(),
-		Info: map[string]string{"machine": b.definition.Name, "system": b.System, "tree": m.Digest().String()}}
+		Info: map[string]string{"machine": b.definition.Name, "system": b.System, "tree": m.Digest().String(),
+			"bytes": strconv.FormatInt(contentBytes(m), 10)}}
 	switch l.Kind {
 	case "base":
 		meta.Packs = hashes(b.Base)
@@ -47,6 +49,17 @@ func (b *work) commit(l Layer, t *staged) error {
 		meta.Packs = hashes(b.Rest)
 	}
 	return b.store.CommitLayer(b.ctx, meta, m, t.upper, tree.DirContent(t.upper, m))
+}
+
+// contentBytes adds up the files of a tree, hard links once.
+func contentBytes(m *tree.Manifest) int64 {
+	var n int64
+	for _, e := range m.Entries {
+		if e.Type == tree.File && e.Link == "" {
+			n += e.Size
+		}
+	}
+	return n
 }
 
 // clampTimes sets every modification time that is later than the lock's date

@@ -79,7 +79,7 @@ func (b *work) applyEnv(t *staged) apply.Env {
 		},
 		Secret: b.Secrets.get,
 		IDs:    b.Lock.Users,
-		Init:   b.definition.Init,
+		Init:   b.definition.InitSystem(),
 		Family: "deb",
 		Date:   b.Lock.Date.Unix(),
 	}

@@ -84,6 +84,8 @@ type Family interface {
 	Items(ctx context.Context, d *machine.Definition, lock *plan.Lock, packages []plan.Package) ([]fetch.Item, error)
 	// Fetcher fetches them, with the family's idea of proxies and credentials.
 	Fetcher(d *machine.Definition) (*fetch.Fetcher, error)
+	// Older tells whether version a is older than version b.
+	Older(a, b string) bool
 	// Unpack turns a fetched package into a pack of the store.
 	Unpack(ctx context.Context, s *store.Store, p plan.Package, path string) error
 }

@@ -142,12 +142,8 @@ func (p *Prover) running(ctx context.Context, d *machine.Definition, result *bui
 
 func (p *Prover) spec(d *machine.Definition, result *build.Result, name string) (container.Spec, error) {
 	store := p.Builder.Store
-	size, err := store.TreeSize(result.Key)
-	if err != nil {
-		return container.Spec{}, err
-	}
 	spec := container.Spec{
-		Name: name, Definition: d, LayerDirs: result.Dirs, Key: result.Key, TreeSize: size, Runtime: p.Runtime,
+		Name: name, Definition: d, LayerDirs: result.Dirs, Key: result.Key, TreeSize: result.Bytes, Runtime: p.Runtime,
 		RunDir:   filepath.Join(store.Dir(), "run", name),
 		StateDir: filepath.Join(store.Dir(), "state", d.Name),
 	}

@@ -16,6 +16,7 @@ import (
 	"slipway/internal/distro/deb/archive"
 	"slipway/internal/distro/deb/control"
 	"slipway/internal/distro/deb/debfile"
+	"slipway/internal/distro/deb/version"
 	"slipway/internal/fetch"
 	"slipway/internal/machine"
 	"slipway/internal/plan"
@@ -127,6 +128,9 @@ func (f *Family) Fetcher(d *machine.Definition) (*fetch.Fetcher, error) {
 	}
 	return t.fetcher()
 }
+
+// Older implements distro.Family.
+func (f *Family) Older(a, b string) bool { return version.Compare(a, b) < 0 }
 
 // Unpack implements distro.Family.
 func (f *Family) Unpack(ctx context.Context, s *store.Store, p plan.Package, path string) error {

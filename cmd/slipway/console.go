@@ -1,0 +1,29 @@
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/target/container"
+)
+
+func newConsole(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "console NAME",
+		Short: "Connect this terminal with a machine's console (ctrl-] leaves it)",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in, ok := env.Stdin.(*os.File)
+			if !ok || !isTerminal(in) {
+				return errors.New("console needs a terminal; slipway logs --console prints what was written")
+			}
+			m, err := container.Find("", args[0])
+			if err != nil {
+				return err
+			}
+			return m.Console(cmd.Context(), in)
+		},
+	}
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/target/container"
+)
+
+func newCp(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "cp FROM TO",
+		Short: "Copy files between the host and a machine; NAME:/path is in the machine",
+		Example: `  slipway cp ./site hello:/var/www/html
+  slipway cp hello:/etc/nginx/nginx.conf .`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			fromName, fromPath, fromInside := strings.Cut(args[0], ":/")
+			toName, toPath, toInside := strings.Cut(args[1], ":/")
+			if fromInside == toInside {
+				return usageError("name one file on the host and one in a machine, as NAME:/path")
+			}
+			name := toName
+			if fromInside {
+				name = fromName
+			}
+			m, err := container.Find("", name)
+			if err != nil {
+				return err
+			}
+			if fromInside {
+				return m.CopyOut(cmd.Context(), "/"+fromPath, args[1])
+			}
+			return m.CopyIn(cmd.Context(), args[0], "/"+toPath)
+		},
+	}
+}

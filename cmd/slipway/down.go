@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/target/container"
+)
+
+func newDown(env *Env) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "down NAME... | --all",
+		Short: "Stop machines and undo everything that starting them changed",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return errors.New("name the machines, or say --all")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			prover, err := env.prover()
+			if err != nil {
+				return err
+			}
+			if all {
+				list, err := container.List(prover.Runtime)
+				if err != nil {
+					return err
+				}
+				for _, m := range list {
+					args = append(args, m.Name)
+				}
+			}
+			var errs []error
+			for _, name := range args {
+				step := env.reporter().Step("stop " + name)
+				err := prover.Down(cmd.Context(), name)
+				step.Done(err)
+				if err == nil {
+					_, err = fmt.Fprintln(env.Stdout, name)
+				}
+				errs = append(errs, err)
+			}
+			return errors.Join(errs...)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "every machine")
+	return cmd
+}

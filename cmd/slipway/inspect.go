@@ -1,0 +1,50 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/build"
+	"slipway/internal/target/container"
+)
+
+func newInspect(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "inspect NAME",
+		Short: "Show a machine's addresses, sockets, ids, limits, memory and boot time",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := container.Find("", args[0])
+			if err != nil {
+				return err
+			}
+			d, err := m.Inspect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if env.opt.json {
+				return json.NewEncoder(env.Stdout).Encode(d)
+			}
+			rows := [][2]string{
+				{"name", d.Name}, {"state", string(d.Record.State)}, {"reason", d.Reason}, {"definition", d.Definition}, {"build", d.Key},
+				{"addresses", strings.Join(d.Addresses, " ")}, {"ports", strings.Join(d.Ports, " ")},
+				{"listening", strings.Join(d.Listening, ", ")}, {"init", fmt.Sprintf("%s, pid %d on the host", d.Init, d.PID)},
+				{"ids", fmt.Sprintf("root is %d on the host, %d ids", d.IDs.UID, d.IDs.Count)},
+				{"memory", build.Bytes(d.Memory)}, {"written", build.Bytes(d.Disk)},
+				{"boot", fmt.Sprintf("%.2f s", d.Boot)}, {"restarts", fmt.Sprint(d.Restarts)},
+			}
+			for _, row := range rows {
+				if row[1] == "" {
+					continue
+				}
+				if _, err := fmt.Fprintf(env.Stdout, "%-11s %s\n", row[0], row[1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/target/container"
+)
+
+func newLogs(env *Env) *cobra.Command {
+	var follow, console bool
+	var lines string
+	cmd := &cobra.Command{
+		Use:   "logs NAME [-f]",
+		Short: "Print a machine's log: the journal, else its console",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := container.Find("", args[0])
+			if err != nil {
+				return err
+			}
+			if console || !m.Running() {
+				err = m.ConsoleLog(cmd.Context(), env.Stdout, follow)
+			} else {
+				err = m.Logs(cmd.Context(), env.Stdout, lines, follow)
+			}
+			if errors.Is(err, context.Canceled) && follow {
+				return nil // Ctrl-C is how following ends
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until interrupted")
+	cmd.Flags().BoolVar(&console, "console", false, "what init wrote on the console")
+	cmd.Flags().StringVarP(&lines, "lines", "n", "", "only the last so many lines")
+	return cmd
+}

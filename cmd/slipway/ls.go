@@ -1,0 +1,41 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/target/container"
+)
+
+func newLs(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls",
+		Short: "List the machines that run or have ended by themselves",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := container.List("")
+			if err != nil {
+				return err
+			}
+			if env.opt.json {
+				records := make([]container.Record, 0, len(list))
+				for _, m := range list {
+					records = append(records, m.Record)
+				}
+				return json.NewEncoder(env.Stdout).Encode(records)
+			}
+			w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "NAME\tTARGET\tSTATE\tFOR\tADDRESSES\tPORTS")
+			for _, m := range list {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Target, m.State,
+					time.Since(m.Since).Round(time.Second), strings.Join(m.Addresses, " "), strings.Join(m.Ports, " "))
+			}
+			return w.Flush()
+		},
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/plan"
+	"slipway/internal/probe"
+	"slipway/internal/target"
+)
+
+func newUp(env *Env) *cobra.Command {
+	var flags buildFlags
+	var on string
+	var keep, replace bool
+	cmd := &cobra.Command{
+		Use:   "up FILE",
+		Short: "Build if needed, start, wait for the probes, print the proof, leave it running",
+		Long: `Make the machine of a definition run as the file says now, and prove it.
+Again: when nothing changed it is left alone; otherwise what restarts is said.
+Exit status 3 means that a probe failed; the machine stays up for a look.`,
+		Example: "  slipway up gallery/hello.yaml",
+		Args:    oneFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := target.CheckTarget(on); err != nil {
+				return usageError("%v", err)
+			}
+			d, err := env.load(args[0])
+			if err != nil {
+				return err
+			}
+			prover, err := env.prover()
+			if err != nil {
+				return err
+			}
+			proof, err := prover.Up(cmd.Context(), d, target.UpOptions{
+				Build: flags.options(plan.Container), Keep: keep, Replace: replace,
+			})
+			return env.finish(proof, err)
+		},
+	}
+	cmd.Flags().StringVar(&on, "on", "container", "target: container")
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep what the machine writes for the next start of the same build")
+	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of a running machine of this name")
+	flags.add(cmd)
+	return profiling(env, cmd)
+}
+
+func (e *Env) prover() (*target.Prover, error) {
+	b, err := e.builder()
+	if err != nil {
+		return nil, err
+	}
+	return &target.Prover{Builder: b, Progress: e.reporter()}, nil
+}
+
+// finish prints a proof and turns a failed probe into exit status 3.
+func (e *Env) finish(proof *probe.Proof, err error) error {
+	if proof == nil {
+		return err
+	}
+	e.reporter().Close()
+	if e.opt.json {
+		line := struct {
+			Event string `json:"event"`
+			*probe.Proof
+		}{"proof", proof}
+		if encodeErr := json.NewEncoder(e.Stdout).Encode(line); encodeErr != nil {
+			return encodeErr
+		}
+	} else if tableErr := probe.WriteTable(e.Stdout, proof); tableErr != nil {
+		return tableErr
+	}
+	if err != nil {
+		return err
+	}
+	if !proof.OK() {
+		return &statusError{exitProbe, fmt.Errorf("%s is not proved", proof.Machine)}
+	}
+	return nil
+}
