@@ -34,7 +34,8 @@ type Config struct {
 	// Mirrors of the distribution in order of preference; none: the official
 	// addresses. The later ones are used when the first fail.
 	Mirrors        []Mirror
-	NoDistribution bool // only Repositories are used
+	Suites         []string // further suites of the distribution, such as trixie-backports
+	NoDistribution bool     // only Repositories are used
 	Repositories   []Repository
 
 	CacheDir string           // the store's folder for indexes; made if absent
@@ -135,7 +136,7 @@ func (c *Config) distribution() ([]*source, error) {
 	var main, security []string
 	for _, m := range mirrors {
 		main = append(main, slash(m.Main))
-		security = append(security, slash(m.security()))
+		security = append(security, slash(m.SecurityBase()))
 	}
 	components := c.Components
 	if len(components) == 0 {
@@ -148,6 +149,12 @@ func (c *Config) distribution() ([]*source, error) {
 	if !rolling(c.Release) {
 		list = append(list, add(c.Release+"-updates", main), add(c.Release+"-security", security))
 	}
+	for _, suite := range c.Suites {
+		if !validName(suite) {
+			return nil, fmt.Errorf("opening the archive: %q is not the name of a suite", suite)
+		}
+		list = append(list, add(suite, main))
+	}
 	return list, nil
 }
 
@@ -158,7 +165,8 @@ func (c *Config) keyring() (*Keyring, error) {
 	return DebianKeys()
 }
 
-func (m Mirror) security() string {
+// SecurityBase is the address of the security archive.
+func (m Mirror) SecurityBase() string {
 	switch {
 	case m.Security != "":
 		return m.Security
