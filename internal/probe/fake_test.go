@@ -59,7 +59,20 @@ func quick(p machine.Probe) machine.Probe {
 	if p.Within == 0 {
 		p.Within = 300 * time.Millisecond
 	}
-	p.Every = 20 * time.Millisecond
+	p.Every = 50 * time.Millisecond
+	return p
+}
+
+// patient gives a probe the time that fits its expected end: much when it will
+// hold anyway, and when it will not enough for one attempt on a busy host.
+func patient(p machine.Probe, holds bool) machine.Probe {
+	switch {
+	case p.Within != 0:
+	case holds:
+		p.Within = 20 * time.Second
+	default:
+		p.Within = 600 * time.Millisecond
+	}
 	return p
 }
 

