@@ -45,8 +45,7 @@ func (m *manager) sortUnpack() {
 	m.pass(walk{primary: rulePreDepends})
 }
 
-// sortConfigure brings packages into an order in which each follows what it
-// depends on.
+// pass visits the list once; what a visit leads to goes before it.
 func (m *manager) pass(w walk) {
 	w.m = m
 	for pkg := range m.flags {

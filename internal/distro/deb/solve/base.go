@@ -20,9 +20,6 @@ func (p *Problem) solveBase(sol *Solution) (base []*pool.Version, wants []Want, 
 	if p.BaseSet == "custom" {
 		return nil, wants, nil
 	}
-	if apt := p.Pool.Find("apt"); p.BaseSet == "apt" && apt != nil {
-		apt.Essential, apt.Important = true, true // as apt sees itself
-	}
 	if p.BaseSet == "buildd" {
 		wants = append(slices.Clone(wants), Want{Spec: "build-essential", From: "the base set buildd"})
 	}
@@ -51,6 +48,18 @@ func (p *Problem) solveBase(sol *Solution) (base []*pool.Version, wants []Want, 
 	}
 	s.reasons(sol)
 	return base, wants, nil
+}
+
+// countApt makes apt count as essential, as it sees itself, until the result
+// is called. The other variants switch that view off.
+func (p *Problem) countApt() (undo func()) {
+	apt := p.Pool.Find("apt")
+	if p.BaseSet != "apt" || apt == nil {
+		return func() {}
+	}
+	essential, important := apt.Essential, apt.Important
+	apt.Essential, apt.Important = true, true
+	return func() { apt.Essential, apt.Important = essential, important }
 }
 
 // inSuite tells whether the base suite offers a version of the package.

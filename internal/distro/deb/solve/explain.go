@@ -2,6 +2,9 @@ package solve
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"slipway/internal/distro/deb/solve/pool"
 )
@@ -11,7 +14,7 @@ import (
 // exclude each other, or one that cannot be had, are the reason; where the
 // resolver gave up on a real choice, the broken relation itself is named.
 func (s *solver) explain(req *request) error {
-	e := &explainer{s: s, req: req, how: map[*pool.Package]*step{}, impossible: map[*pool.Version]error{}}
+	e := &explainer{s: s, req: req, how: map[*pool.Package]*step{}}
 	for _, v := range req.install {
 		if err := e.need(v, &step{version: v, word: req.words[v.Package]}); err != nil {
 			return err
@@ -36,13 +39,23 @@ type step struct {
 	from    *step
 	dep     *pool.Dep
 	word    string // of the request, at the first step
+	before  Chain  // how the resolver came to an unforced first step
 }
 
 func (st *step) chain() Chain {
 	if st.from == nil {
-		return nil
+		return slices.Clone(st.before)
 	}
-	return append(st.from.chain(), link(st.dep, ""))
+	return append(st.from.chain(), link(st.dep, standIn(st.dep, st.version)))
+}
+
+// standIn names the package that satisfies a relation under another name.
+func standIn(d *pool.Dep, v *pool.Version) string {
+	name, _, _ := strings.Cut(d.Target.Name, ":")
+	if name == v.Package.Name {
+		return ""
+	}
+	return " (provided by " + v.Package.Name + ")"
 }
 
 func (st *step) name() string { return st.version.Package.Name }
@@ -52,11 +65,10 @@ func link(d *pool.Dep, suffix string) Link {
 }
 
 type explainer struct {
-	s          *solver
-	req        *request
-	how        map[*pool.Package]*step
-	queue      []*step
-	impossible map[*pool.Version]error
+	s     *solver
+	req   *request
+	how   map[*pool.Package]*step
+	queue []*step
 }
 
 // need enters a forced version.
@@ -145,8 +157,8 @@ func (e *explainer) nothing(st *step, group []pool.Dep) error {
 	way := append(st.chain(), link(d, alternatives(group[1:])))
 	for i := range group {
 		q := group[i].Target
-		if e.s.of(q).refused {
-			return &ConflictError{First: way, Second: Chain{{Package: e.word(), Verb: "asks for", Relation: q.Name + " to be absent"}}}
+		if name := e.refused(&group[i]); name != "" {
+			return &ConflictError{First: way, Second: Chain{{Package: "the request", Verb: "asks for", Relation: name + " to be absent"}}}
 		}
 		if f := e.how[q]; f != nil && len(q.Versions) > 0 {
 			return e.disputed(way, f)
@@ -155,7 +167,15 @@ func (e *explainer) nothing(st *step, group []pool.Dep) error {
 	return &ImpossibleError{Missing: d.String() + alternatives(group[1:]), Have: have(e.s, d), Chain: way}
 }
 
-func (e *explainer) word() string { return "the request" }
+// refused names a package that would satisfy the relation but must be absent.
+func (e *explainer) refused(d *pool.Dep) string {
+	for _, v := range d.Targets() {
+		if e.s.of(v.Package).refused {
+			return v.Package.Name
+		}
+	}
+	return ""
+}
 
 func (e *explainer) disputed(way Chain, f *step) error {
 	second := f.chain()
@@ -186,9 +206,12 @@ func have(s *solver, d *pool.Dep) string {
 	if c := s.policy.candidate(d.Target); c != nil {
 		return c.String()
 	}
+	if len(d.Target.Versions) > 0 {
+		return listVersions(d.Target) + ", pinned away"
+	}
 	for _, pr := range d.Target.Providers {
 		if s.policy.candidate(pr.Owner.Package) == pr.Owner {
-			return pr.Owner.String() + ", which provides " + d.Target.Name + " " + pr.Version
+			return pr.Owner.String() + ", which provides " + strings.TrimSpace(d.Target.Name+" "+pr.Version)
 		}
 	}
 	return ""
@@ -231,10 +254,11 @@ func (e *explainer) conflict(st *step, d *pool.Dep, other *step) error {
 	if other.from == nil {
 		second = Chain{{Package: other.name(), Verb: "is " + askedBy(other), Relation: ""}}
 	}
-	return &ConflictError{First: second, Second: append(st.chain(), link(d, ""))}
+	return &ConflictError{First: second, Second: append(st.chain(), link(d, standIn(d, other.version)))}
 }
 
-// lastResort names a relation that the resolver left broken.
+// lastResort explains a relation that the resolver left broken by what stands
+// against its first choice.
 func (e *explainer) lastResort() error {
 	for _, pkg := range e.s.brokenPackages() {
 		deps := e.s.pool.Deps(e.s.of(pkg).target)
@@ -255,8 +279,28 @@ func (e *explainer) broken(pkg *pool.Package, group []pool.Dep) error {
 	if v := e.s.hits(&group[0], end); v != nil {
 		return &ConflictError{First: way, Second: append(e.s.way(v.Package), Link{Package: v.Package.Name, Verb: "is needed as well"})}
 	}
+	for i := range group {
+		for _, v := range group[i].Targets() {
+			if err := e.suppose(pkg, &group[i], v); err != nil {
+				return err
+			}
+		}
+	}
 	return &ConflictError{First: way, Second: Chain{{Package: "every choice for it", Verb: "conflicts with something else that is needed"}},
 		Hint: "name the alternative you want among the packages"}
+}
+
+// suppose takes one choice for granted and tells what stands against it.
+func (e *explainer) suppose(pkg *pool.Package, d *pool.Dep, v *pool.Version) error {
+	from := e.how[pkg]
+	if from == nil {
+		from = &step{version: e.s.of(pkg).target, before: e.s.way(pkg)}
+	}
+	trial := &explainer{s: e.s, req: e.req, how: maps.Clone(e.how)}
+	if err := trial.need(v, &step{version: v, from: from, dep: d}); err != nil {
+		return err
+	}
+	return trial.grow()
 }
 
 // way is the chain by which marking came to a package.
@@ -265,7 +309,11 @@ func (s *solver) way(pkg *pool.Package) Chain {
 	for seen := map[*pool.Package]bool{}; s.wanted[pkg] == "" && s.cause[pkg] != nil && !seen[pkg]; {
 		seen[pkg] = true
 		d := s.cause[pkg]
-		c = append(Chain{link(d, "")}, c...)
+		suffix := ""
+		if v := s.of(pkg).target; v != nil {
+			suffix = standIn(d, v)
+		}
+		c = append(Chain{link(d, suffix)}, c...)
 		pkg = d.Parent.Package
 	}
 	return c

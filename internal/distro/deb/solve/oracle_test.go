@@ -311,3 +311,129 @@ func (r *aptRoot) writeStatus(t *testing.T, list []*control.Package) string {
 	t.Cleanup(func() { _ = os.Remove(r.dir + name) })
 	return name
 }
+
+// TestManyAtOnce asks for several unrelated packages at once, and for some
+// sets without one of the packages that would come in, so that conflicts,
+// alternatives and refusals are met.
+func TestManyAtOnce(t *testing.T) {
+	for _, r := range aptRoots(t) {
+		t.Run(filepath.Base(r.dir), func(t *testing.T) {
+			p := r.asApt()
+			names := r.sample(sampleSize())
+			equal, total := 0, 0
+			for i := 0; i+4 <= len(names); i += 4 {
+				set := slices.Clone(names[i : i+4])
+				if i%8 == 4 {
+					set = r.refuseOne(p, set)
+				}
+				total++
+				want := parseSimulation(r.apt(t, append([]string{"-o", "APT::Install-Recommends=false", "install"}, set...)...))
+				var wants []solve.Want
+				for _, name := range set {
+					wants = append(wants, solve.Want{Spec: name})
+				}
+				sol, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", Installed: r.installed, Want: wants})
+				diff := compareSets(want, sol, err)
+				if diff == "" && sol != nil && similarity(t, want, sol) < 1 {
+					diff = "the steps differ"
+				}
+				if diff == "" {
+					equal++
+					if err != nil {
+						t.Logf("both refuse %v: %v", set, err)
+					}
+					continue
+				}
+				t.Logf("%v: %s", set, diff)
+			}
+			t.Logf("%d of %d equal", equal, total)
+			if equal*100 < total*97 {
+				t.Errorf("only %d of %d sets are those of apt", equal, total)
+			}
+		})
+	}
+}
+
+// refuseOne keeps two packages and refuses one that the first brings in.
+func (r *aptRoot) refuseOne(p *pool.Pool, set []string) []string {
+	sol, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", Installed: r.installed, Want: []solve.Want{{Spec: set[0]}}})
+	if err != nil {
+		return set
+	}
+	for i, c := range sol.Rest {
+		if c.Name != set[0] && i >= len(sol.Rest)/2 {
+			return []string{set[0], set[1], c.Name + "-"}
+		}
+	}
+	return set[:2]
+}
+
+// TestContradictions asks for packages together with what they conflict with,
+// or with something that needs that: mostly there is no answer, and where
+// alternatives give one it must be apt's.
+func TestContradictions(t *testing.T) {
+	for _, r := range aptRoots(t) {
+		t.Run(filepath.Base(r.dir), func(t *testing.T) {
+			p := r.asApt()
+			equal, total := 0, 0
+			for _, set := range contradictions(p, r.sample(1<<20), sampleSize()/5) {
+				total++
+				want := parseSimulation(r.apt(t, append([]string{"-o", "APT::Install-Recommends=false", "install"}, set...)...))
+				var wants []solve.Want
+				for _, name := range set {
+					wants = append(wants, solve.Want{Spec: name})
+				}
+				sol, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", Installed: r.installed, Want: wants})
+				if diff := compareSets(want, sol, err); diff != "" {
+					t.Logf("%v: %s", set, diff)
+					continue
+				}
+				if err != nil {
+					t.Logf("both refuse %v: %v", set, err)
+				}
+				equal++
+			}
+			t.Logf("%d of %d equal", equal, total)
+			if equal*100 < total*95 {
+				t.Errorf("only %d of %d sets are those of apt", equal, total)
+			}
+		})
+	}
+}
+
+// contradictions pairs packages with a package that depends on one they
+// conflict with, or with that one itself.
+func contradictions(p *pool.Pool, names []string, n int) [][]string {
+	users := map[*pool.Package][]string{}
+	for _, name := range names[:8000] {
+		deps := p.Deps(p.Find(name).Versions[0])
+		for i := range deps {
+			if d := &deps[i]; d.Type == pool.Depends && len(users[d.Target]) < 3 {
+				users[d.Target] = append(users[d.Target], name)
+			}
+		}
+	}
+	var sets [][]string
+	for _, name := range names {
+		deps := p.Deps(p.Find(name).Versions[0])
+		for i := range deps {
+			d := &deps[i]
+			if d.Type != pool.Conflicts || len(d.Targets()) == 0 {
+				continue
+			}
+			other := d.Targets()[0].Package
+			pair := other.Name
+			if list := users[other]; len(list) > 0 {
+				pair = list[len(sets)%len(list)]
+			}
+			if pair != name && other.Installed == nil {
+				sets = append(sets, []string{name, pair})
+				break
+			}
+		}
+		if len(sets) == n {
+			break
+		}
+	}
+	return sets
+}

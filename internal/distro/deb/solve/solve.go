@@ -65,14 +65,16 @@ type Solution struct {
 	// Reason tells for each package, by control.Package.ID, why it is there.
 	Reason map[string]Reason
 
-	pool *pool.Pool
-	base []*pool.Version
-	diff order.Change
+	pool    *pool.Pool
+	problem Problem
+	base    []*pool.Version
+	diff    order.Change
 }
 
 // Plan is the sequence of dpkg calls that installs Rest and takes Removed
 // away, on top of Base or what was installed.
 func (sol *Solution) Plan() ([]order.Step, error) {
+	defer sol.problem.countApt()()
 	defer setInstalled(sol.base)()
 	return order.Plan(sol.pool, sol.diff)
 }
@@ -90,7 +92,8 @@ func Solve(p Problem) (*Solution, error) {
 	if p.Pool == nil {
 		p.Pool = pool.New(p.Native, p.Foreign, p.Packages, p.Installed)
 	}
-	sol := &Solution{pool: p.Pool, Auto: map[string]bool{}, Reason: map[string]Reason{}}
+	defer p.countApt()()
+	sol := &Solution{pool: p.Pool, problem: p, Auto: map[string]bool{}, Reason: map[string]Reason{}}
 	var base []*pool.Version
 	var err error
 	wants := p.Want

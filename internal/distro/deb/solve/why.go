@@ -19,40 +19,54 @@ type Reason struct {
 // reasons walks from what was asked for along relations that hold, breadth
 // first, so that each package gets its shortest chain.
 func (s *solver) reasons(sol *Solution) {
-	at := map[*pool.Package]*pool.Version{}
 	targets := s.targets()
 	pool.SortVisit(targets)
-	var queue []*pool.Package
-	for _, pkg := range targets {
-		at[pkg] = s.of(pkg).target
-		if word := s.wanted[pkg]; word != "" || pkg.Installed == s.of(pkg).target {
-			queue = append(queue, pkg)
-			if _, known := sol.Reason[at[pkg].Control.ID()]; !known {
-				if word == "" {
-					word = "the base"
-				}
-				sol.Reason[at[pkg].Control.ID()] = Reason{Asked: word}
-			}
-		}
-	}
-	for len(queue) > 0 {
-		pkg := queue[0]
-		queue = queue[1:]
-		deps := s.pool.Deps(at[pkg])
-		for i := range deps {
-			d := &deps[i]
-			if d.Negative() || !s.important(d) && d.Type != pool.Recommends {
+	for _, base := range []bool{false, true} { // a request explains more than the base does
+		var queue []*pool.Package
+		for _, pkg := range targets {
+			v, word := s.of(pkg).target, s.wanted[pkg]
+			if base && word == "" && pkg.Installed == v {
+				word = "the base"
+			} else if base {
 				continue
 			}
-			for _, v := range s.matches(d, end) {
-				id := v.Control.ID()
-				if _, known := sol.Reason[id]; !known {
-					sol.Reason[id] = Reason{By: at[pkg].Control.ID(), Link: link(d, "")}
-					queue = append(queue, v.Package)
-				}
+			if word != "" && sol.explain(v, Reason{Asked: word}) {
+				queue = append(queue, pkg)
+			}
+		}
+		for len(queue) > 0 {
+			queue = append(queue[1:], s.spread(sol, queue[0])...)
+		}
+	}
+}
+
+// spread explains what a package brings in and returns the new ones.
+func (s *solver) spread(sol *Solution, pkg *pool.Package) []*pool.Package {
+	var found []*pool.Package
+	v := s.of(pkg).target
+	deps := s.pool.Deps(v)
+	for i := range deps {
+		d := &deps[i]
+		if d.Negative() || !s.important(d) {
+			continue
+		}
+		for _, t := range s.matches(d, end) {
+			if sol.explain(t, Reason{By: v.Control.ID(), Link: link(d, standIn(d, t))}) {
+				found = append(found, t.Package)
 			}
 		}
 	}
+	return found
+}
+
+// explain enters a reason if there is none yet.
+func (sol *Solution) explain(v *pool.Version, r Reason) bool {
+	id := v.Control.ID()
+	if _, known := sol.Reason[id]; known {
+		return false
+	}
+	sol.Reason[id] = r
+	return true
 }
 
 // Why is the shortest chain from the request to a package, and the word of
