@@ -37,6 +37,7 @@ func agent(args []string) {
 	sv.console = newConsole(os.NewFile(consoleFD, "console"))
 	session := wire.Server(os.NewFile(controlFD, "control"), sv.handle)
 	session.Emit(wire.Event{Kind: "agent", Text: sv.style})
+	go awaitInit(session, sv.style)
 	go forwardNotify(os.NewFile(notifyFD, "notify"), session)
 	<-session.Done()
 	sv.shutdown()
@@ -52,6 +53,18 @@ func (sv *server) shutdown() {
 	// Ends all processes of the pid namespace; init itself cannot be killed from inside.
 	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	os.Exit(1)
+}
+
+// awaitInit tells when process 1 has become the machine's init: before that it
+// has no use for signals.
+func awaitInit(session *wire.Session, style string) {
+	for range 5000 {
+		if data, err := os.ReadFile("/proc/1/cmdline"); err == nil && !strings.HasPrefix(string(data), "slipway-guest\x00") {
+			session.Emit(wire.Event{Kind: "init", Text: style})
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }
 
 // forwardNotify passes on what systemd reports about itself.

@@ -110,7 +110,10 @@ type Stat struct {
 
 // Event is news from the guest without a question.
 type Event struct {
-	Kind string `json:"kind"` // error, init, notify, agent
+	// Kind is error (the machine cannot start), agent (the guest helper
+	// answers; Text is the kind of init), init (process 1 is the machine's own),
+	// or notify (a line that init sent to NOTIFY_SOCKET).
+	Kind string `json:"kind"`
 	Text string `json:"text"`
 }
 

@@ -147,15 +147,19 @@ func (r *incarnation) meet(s *supervisor, control *os.File) error {
 			case "error":
 				return errors.New(e.Text)
 			case "agent":
-				s.setAgent(r, e.Text)
 				go s.console.follow(r.session)
+			case "init":
+				s.setAgent(r, e.Text)
 				return nil
+			default:
+				s.note(e)
 			}
 		case <-r.exited:
-			select {
-			case e := <-r.events:
-				return errors.New(e.Text)
-			default:
+			<-r.session.Done() // what it said before its end is in r.events now
+			for len(r.events) > 0 {
+				if e := <-r.events; e.Kind == "error" {
+					return errors.New(e.Text)
+				}
 			}
 			return errors.New("the machine ended before its agent answered: " + describeExit(r.cmd.ProcessState))
 		case <-s.stop:
@@ -184,12 +188,23 @@ func (r *incarnation) wait(s *supervisor) ending {
 
 // shutdown asks init to end, and insists after the deadline.
 func (r *incarnation) shutdown(s *supervisor) {
-	if err := r.power("poweroff"); err != nil {
-		r.cmd.Process.Signal(syscall.SIGTERM)
+	deadline := time.After(s.Spec.Stop)
+	for tries := range 3 { // an init that has just begun may not listen yet
+		if err := r.power("poweroff"); err != nil {
+			r.cmd.Process.Signal(syscall.SIGTERM)
+		}
+		select {
+		case <-r.exited:
+			return
+		case <-time.After(time.Duration(tries+1) * time.Second):
+		case <-deadline:
+			r.kill()
+			return
+		}
 	}
 	select {
 	case <-r.exited:
-	case <-time.After(s.Spec.Stop):
+	case <-deadline:
 		r.kill()
 	}
 }
@@ -295,8 +310,9 @@ func (s *supervisor) setAgent(r *incarnation, style string) {
 	if r.link != nil {
 		s.rec.Addresses = r.link.addresses()
 	}
+	early := s.rec.State == Running
 	s.mu.Unlock()
-	if style == "systemd" {
+	if style == "systemd" && !early {
 		s.setState(Starting, "")
 		return
 	}

@@ -58,7 +58,7 @@ func newSupervisor() (*supervisor, error) {
 	if err := json.NewDecoder(os.Stdin).Decode(&s.orders); err != nil {
 		return nil, fmt.Errorf("reading the orders: %w", err)
 	}
-	unix.Umask(0o077)
+	unix.Umask(0o022)
 	if err := privateMounts(); err != nil {
 		return nil, err
 	}

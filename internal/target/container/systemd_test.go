@@ -9,13 +9,7 @@ import (
 	"time"
 
 	"slipway/internal/machine"
-	"slipway/internal/sandbox"
 )
-
-func TestMain(m *testing.M) {
-	sandbox.Main()
-	os.Exit(m.Run())
-}
 
 // TestSystemd boots a real tree, whose folder (owners shifted into the private
 // range) SLIPWAY_TEST_TREE names.
