@@ -10,8 +10,8 @@ import (
 	"slipway/internal/tree"
 )
 
-// Writing the files of a pack of 8000 entries: hashed once, as after opening
-// it anew, and copied by the kernel, as in the run that wrote it.
+// Writing the files of a pack of 8000 entries: hashed before, as after opening
+// it anew, and only copied, as in the run that wrote it.
 func BenchmarkPackMaterialise(b *testing.B) {
 	const files, size = 8000, 24 << 10
 	s := open(b)

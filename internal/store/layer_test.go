@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -194,5 +195,33 @@ func TestCommitRefuses(t *testing.T) {
 	}
 	if names, _ := os.ReadDir(s.path("tmp")); len(names) != 1 {
 		t.Errorf("left in tmp: %v", names)
+	}
+}
+
+// What a worker writes belongs to the caller, but for the tree itself.
+func TestWorkerOwners(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can play a worker outside of a user namespace")
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "none"), Options{Worker: true}); err == nil {
+		t.Error("a worker made a store")
+	}
+	s, err := Open(open(t).Dir(), Options{Worker: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	pack := writePack(t, s)
+	commit(t, s, "k", "", []string{pack}, map[string]string{"a": "a"})
+	s.Log("x", 1)
+	for p, want := range map[string]uint32{"layers/k": WorkerOwner, "layers/k/meta.json": WorkerOwner, "layers/k/manifest": WorkerOwner,
+		"layers/k/pack": WorkerOwner, "layers/k/boot": WorkerOwner, "packs/" + pack + ".pack": WorkerOwner, "state.log": WorkerOwner,
+		"locks/layer-k": WorkerOwner, "trees/k": 0, "trees/k/a": 0} {
+		st, err := os.Stat(s.path(p))
+		if err != nil {
+			t.Error(err)
+		} else if got := st.Sys().(*syscall.Stat_t).Uid; got != want {
+			t.Errorf("%s belongs to %d, want %d", p, got, want)
+		}
 	}
 }

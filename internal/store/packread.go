@@ -33,7 +33,7 @@ func (p *Pack) Trust() {
 // one is a *CorruptError.
 func (p *Pack) Verify() error {
 	for i := range p.entries {
-		if err := p.hashed(i, io.Discard); err != nil {
+		if err := p.hashed(i); err != nil {
 			return err
 		}
 	}
@@ -41,26 +41,24 @@ func (p *Pack) Verify() error {
 }
 
 // WriteTo writes the content of entry i at the file's offset. The first time
-// the bytes are hashed on the way and a wrong digest is a *CorruptError;
-// afterwards the kernel copies them.
+// the bytes are hashed before, and a wrong digest is a *CorruptError.
 func (p *Pack) WriteTo(i int, f *os.File) error {
 	e := &p.entries[i]
 	if e.Type != tree.File || e.Size == 0 {
 		return nil
 	}
-	if p.verified[i].Load() {
-		return p.kernelCopy(i, f)
+	if err := p.hashed(i); err != nil {
+		return err
 	}
-	return p.hashed(i, f)
+	return p.kernelCopy(i, f)
 }
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
 
-// hashed copies a content to w and compares its digest, unless it is already
-// verified and nobody wants the bytes.
-func (p *Pack) hashed(i int, w io.Writer) error {
+// hashed compares the digest of a content, unless it was found right before.
+func (p *Pack) hashed(i int) error {
 	e := &p.entries[i]
-	if e.Type != tree.File || w == io.Discard && p.verified[i].Load() {
+	if e.Type != tree.File || p.verified[i].Load() {
 		return nil
 	}
 	buf := copyBuffers.Get().(*[]byte)
@@ -72,9 +70,6 @@ func (p *Pack) hashed(i int, w io.Writer) error {
 			return fmt.Errorf("reading %q from %s: %w", e.Path, p.f.Name(), err)
 		}
 		h.Write(b)
-		if _, err := w.Write(b); err != nil {
-			return fmt.Errorf("writing %q: %w", e.Path, err)
-		}
 		off += int64(len(b))
 	}
 	if got := tree.Digest(h.Sum(nil)); got != e.Digest {
@@ -85,7 +80,8 @@ func (p *Pack) hashed(i int, w io.Writer) error {
 }
 
 // kernelCopy uses copy_file_range(2), which shares blocks where the filesystem
-// can, and falls back to reading where it cannot copy at all.
+// can, and costs less than write(2) even of what was just read to be hashed. It
+// falls back to reading where it cannot copy at all.
 func (p *Pack) kernelCopy(i int, f *os.File) error {
 	e, off, left := &p.entries[i], p.offsets[i], p.entries[i].Size
 	for left > 0 {
