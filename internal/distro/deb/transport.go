@@ -1,10 +1,12 @@
 package deb
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 
 	"slipway/internal/distro/deb/archive"
+	"slipway/internal/distro/deb/hostapt"
 	"slipway/internal/fetch"
 	"slipway/internal/machine"
 	"slipway/internal/plan"
@@ -18,20 +20,21 @@ type transport struct {
 }
 
 // transportFor obeys `mirror:`; without it, the host's own package manager
-// when the host runs the same distribution; else the official addresses.
+// when the host runs the same distribution; else the official addresses. An
+// address that was configured is not silently joined by others.
 func transportFor(d *machine.Definition) (*transport, error) {
 	name, _, _ := strings.Cut(d.System, "/")
-	host, err := hostMirror("/", name)
+	main, security, network, err := hostapt.Mirror("/", name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the host's apt configuration: %w", err)
 	}
-	t := &transport{network: host.Transport}
+	t := &transport{network: network}
 	switch {
 	case d.Mirror.None:
 	case d.Mirror.Main != "":
 		t.mirrors = []archive.Mirror{{Main: d.Mirror.Main, Security: d.Mirror.Security}}
-	case host.Main != "":
-		t.mirrors = []archive.Mirror{{Main: host.Main, Security: host.Security}, official}
+	case main != "":
+		t.mirrors = []archive.Mirror{{Main: main, Security: security}}
 	default:
 		t.mirrors = []archive.Mirror{official}
 	}
