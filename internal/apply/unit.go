@@ -167,7 +167,9 @@ func (u *unit) links() []string {
 		}
 	}
 	for _, alias := range u.install.alias {
-		links = append(links, path.Join(unitEtc, path.Base(u.expand(alias))))
+		if name := path.Base(u.expand(alias)); strings.Trim(name, "./") != "" {
+			links = append(links, path.Join(unitEtc, name))
+		}
 	}
 	return links
 }
