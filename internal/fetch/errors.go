@@ -80,7 +80,9 @@ func (e *Error) last() error {
 	return e.Attempts[len(e.Attempts)-1].Err
 }
 
-// redact drops user, password and query of an address.
+// Redact drops user, password and query of an address, for messages and logs.
+func Redact(address string) string { return redact(address) }
+
 func redact(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -47,7 +47,7 @@ type Archive struct {
 // Release is a verified release file.
 type Release struct {
 	Suite      string // as asked for
-	Base       string // address of the mirror, with a trailing slash
+	Base       string // address of the mirror, with a trailing slash, without credentials
 	URL        string // of the file
 	SHA256     string // of the file
 	Codename   string
@@ -215,7 +215,7 @@ func assemble(sources []*source, suites []*verified, lists []*index) *Archive {
 		}
 		a.mirrors[x.origin] = x.source.bases
 		a.Indexes = append(a.Indexes, Index{
-			Suite: x.source.suite, Component: x.component, Arch: x.arch, URL: x.source.dir(x.from.base) + x.path,
+			Suite: x.source.suite, Component: x.component, Arch: x.arch, URL: fetch.Redact(x.source.dir(x.from.base) + x.path),
 			Size: x.file.size, SHA256: x.file.sha256, Packages: len(x.packages),
 		})
 	}
@@ -228,7 +228,7 @@ func (a *Archive) addRelease(s *source, v *verified) {
 		name = "Release"
 	}
 	a.Releases = append(a.Releases, Release{
-		Suite: s.suite, Base: v.base, URL: s.dir(v.base) + name, SHA256: v.digest(), Codename: v.release.codename, Archive: v.release.suite,
+		Suite: s.suite, Base: fetch.Redact(v.base), URL: fetch.Redact(s.dir(v.base) + name), SHA256: v.digest(), Codename: v.release.codename, Archive: v.release.suite,
 		Date: v.release.date, ValidUntil: v.release.validUntil, SignedBy: v.signers, Cached: v.cached,
 	})
 	a.Notes = append(a.Notes, v.notes...)

@@ -76,7 +76,16 @@ type source struct {
 	base       bool   // is its base suite
 }
 
-func (s *source) where(base string) string { return s.suite + " at " + base }
+func (s *source) where(base string) string { return s.suite + " at " + fetch.Redact(base) }
+
+// mirrors lists the addresses for a message.
+func (s *source) mirrors() string {
+	var list []string
+	for _, base := range s.bases {
+		list = append(list, fetch.Redact(base))
+	}
+	return strings.Join(list, ", ")
+}
 
 // flat reports whether the suite is a directory with Packages in it.
 func (s *source) flat() bool { return strings.HasSuffix(s.suite, "/") }
@@ -178,13 +187,13 @@ func (m Mirror) SecurityBase() string {
 
 func (r Repository) source() (*source, error) {
 	if r.SignedBy == "" {
-		return nil, fmt.Errorf("opening the repository %s: it has no signed_by:; name the file with its OpenPGP key", r.URL)
+		return nil, fmt.Errorf("opening the repository %s: it has no signed_by:; name the file with its OpenPGP key", fetch.Redact(r.URL))
 	}
 	if r.URL == "" || r.Suite == "" {
 		return nil, errors.New("opening a repository: url or suite is missing")
 	}
 	if !validSuite(r.Suite) {
-		return nil, fmt.Errorf("opening the repository %s: %q is not the name of a suite", r.URL, r.Suite)
+		return nil, fmt.Errorf("opening the repository %s: %q is not the name of a suite", fetch.Redact(r.URL), r.Suite)
 	}
 	keys, err := ReadKeyring(r.SignedBy)
 	if err != nil {
