@@ -113,7 +113,7 @@ func names() Tree {
 func small() Tree {
 	b := newTree("small")
 	b.dir(".")
-	for i := range 30 {
+	for i := range 10 {
 		b.dir(fmt.Sprintf("d%02d", i))
 		for j := range 50 {
 			b.file(fmt.Sprintf("d%02d/f%02d", i, j), strings.Repeat(fmt.Sprint(i, j), j), tree.Entry{MTime: day + int64(j)})
@@ -129,13 +129,13 @@ func bare() Tree {
 }
 
 // Compressible is a tree large enough that a compressor works in several
-// pieces: 3 MB, half of it random.
+// pieces: 1.5 MB, half of it random.
 func Compressible() Tree {
 	b := newTree("compressible")
 	b.dir(".")
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 6 {
-		data := make([]byte, 512<<10)
+		data := make([]byte, 256<<10)
 		for j := range data {
 			if j%1000 < 500 {
 				data[j] = byte(r.Uint32())

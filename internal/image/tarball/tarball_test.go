@@ -20,7 +20,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	defer func(n int) { xzChunk = n }(xzChunk)
-	xzChunk = 256 << 10
+	xzChunk = 128 << 10
 	for _, c := range []Compression{None, Zstd, Gzip, XZ} {
 		suffix := strings.TrimSuffix(".tar."+string(c), ".")
 		t.Run(suffix, func(t *testing.T) {
