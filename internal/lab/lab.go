@@ -263,6 +263,12 @@ func (l *Lab) repair() error {
 	err := l.undoOutside()
 	os.Remove(l.infoPath())
 	eachRecord(l.machineDir(), ".machine", func(string, Machine) {}) // drops the dead
+	for _, dir := range []string{l.memberDir(), l.machineDir()} {
+		torn, _ := filepath.Glob(filepath.Join(dir, ".new-*"))
+		for _, f := range torn {
+			os.Remove(f)
+		}
+	}
 	return err
 }
 

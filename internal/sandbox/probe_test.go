@@ -111,6 +111,7 @@ func probeFacts() {
 		_, err := os.Stat("/dev/" + dev)
 		fmt.Println("dev", dev, err == nil)
 	}
+	fmt.Println("write null", os.WriteFile("/dev/null", []byte("x"), 0))
 	_, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	fmt.Println("ptmx", err)
 }

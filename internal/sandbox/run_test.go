@@ -117,7 +117,7 @@ func TestRunFacts(t *testing.T) {
 	for _, want := range []string{
 		"hostname localhost", "ids 0 0", "groups 0", "umask 022", "interface lo true", "processes 2",
 		"NoNewPrivs: 0", "Seccomp: 2", "CapEff: 00000000a80405ff",
-		"dev null true", "dev urandom true", "dev ptmx true", "dev shm true", "dev fd/0 true", "ptmx <nil>",
+		"dev null true", "dev urandom true", "dev ptmx true", "dev shm true", "dev fd/0 true", "ptmx <nil>", "write null <nil>",
 	} {
 		if !strings.Contains(got.Out, want) {
 			t.Errorf("no %q in:\n%s", want, got.Out)
