@@ -48,7 +48,7 @@ func TestAsUser(t *testing.T) {
 	os.Chown(dir+"/tmp", uid, gid)
 	c := exec.Command(program, "-test.v", "-test.short")
 	c.Dir = dir
-	c.Env = []string{"HOME=/", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir + "/tmp"}
+	c.Env = []string{"HOME=/", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir + "/tmp", "XDG_RUNTIME_DIR=" + dir + "/tmp"}
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	out, err := c.CombinedOutput()
 	if err != nil {
