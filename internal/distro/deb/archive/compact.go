@@ -57,8 +57,14 @@ type compactor struct {
 	seed    maphash.Seed
 }
 
-func newCompactor() *compactor {
-	return &compactor{strings: []byte{0}, seen: map[uint64]uint32{}, seed: maphash.MakeSeed()}
+// newCompactor makes room for an index of so many bytes of text (0: not
+// known): growing by doubling would need the memory twice.
+func newCompactor(size int64) *compactor {
+	size = min(max(size, 0), 128<<20)
+	return &compactor{
+		strings: append(make([]byte, 0, 1+size*2/5), 0), records: make([]byte, 0, size/8),
+		seen: map[uint64]uint32{}, seed: maphash.MakeSeed(),
+	}
 }
 
 func (c *compactor) add(p *control.Package) error {

@@ -165,7 +165,7 @@ func (x *index) compact(ctx context.Context, c *Config, path string) error {
 		return x.wrap(err)
 	}
 	defer plain.Close()
-	list := newCompactor()
+	list := newCompactor(x.plain.size)
 	if err := parseInto(ctx, list, x.bound(plain)); err != nil {
 		return x.wrap(err)
 	}

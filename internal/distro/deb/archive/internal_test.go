@@ -43,7 +43,7 @@ var packages = []control.Package{
 }
 
 func encode(t testing.TB, list []control.Package) []byte {
-	c := newCompactor()
+	c := newCompactor(0)
 	for i := range list {
 		if err := c.add(&list[i]); err != nil {
 			t.Fatal(err)
