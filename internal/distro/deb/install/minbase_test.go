@@ -6,9 +6,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,76 +16,152 @@ import (
 	"time"
 
 	"slipway/internal/distro/deb/debfile"
+	"slipway/internal/sandbox"
 	"slipway/internal/store"
 )
 
-// TestAgainstRecord installs a real base set as dpkg's own log of another
-// tool's run says, and leaves the tree for a comparison. It runs only when
-// asked: SLIPWAY_DEBS is a folder of packages, SLIPWAY_DPKG_LOG the log of the
-// reference, SLIPWAY_TREE where the tree goes; it needs root.
+func TestMain(m *testing.M) {
+	sandbox.Register("install-record", installRecord)
+	sandbox.Main()
+	os.Exit(m.Run())
+}
+
+// recorded is one installation to repeat, as the worker gets it.
+type recorded struct {
+	Store, Tree, Sources string
+	Epoch                int64
+	SkipInitramfs        bool
+	Steps                []logStep
+	Auto                 []Package
+}
+
+type logStep struct {
+	Op       string
+	Packages []Package
+}
+
+// TestAgainstRecord installs a real set of packages in a sandbox worker as
+// dpkg's own log of another tool's run says, and leaves the tree, with shifted
+// owners, for a comparison. It runs only when asked: SLIPWAY_DEBS is a folder
+// of packages, SLIPWAY_REFERENCE the other tool's tree with its dpkg.log,
+// SLIPWAY_TREE where the new tree goes (a new folder).
 func TestAgainstRecord(t *testing.T) {
-	debs, log, tree := os.Getenv("SLIPWAY_DEBS"), os.Getenv("SLIPWAY_DPKG_LOG"), os.Getenv("SLIPWAY_TREE")
-	if debs == "" || log == "" || tree == "" || os.Getuid() != 0 {
-		t.Skip("needs root, SLIPWAY_DEBS, SLIPWAY_DPKG_LOG and SLIPWAY_TREE")
+	debs, reference, tree := os.Getenv("SLIPWAY_DEBS"), os.Getenv("SLIPWAY_REFERENCE"), os.Getenv("SLIPWAY_TREE")
+	if debs == "" || reference == "" || tree == "" {
+		t.Skip("needs SLIPWAY_DEBS, SLIPWAY_REFERENCE and SLIPWAY_TREE")
 	}
-	dir := os.Getenv("SLIPWAY_STORE")
-	if dir == "" {
-		dir = t.TempDir()
+	host, err := sandbox.Detect()
+	if err != nil {
+		t.Skip(err)
 	}
-	s, err := store.Open(dir, store.Options{})
+	r := recorded{Store: os.Getenv("SLIPWAY_STORE"), Tree: tree, SkipInitramfs: os.Getenv("SLIPWAY_NO_INITRAMFS") != ""}
+	if r.Store == "" {
+		r.Store = t.TempDir()
+	}
+	s, err := store.Open(r.Store, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	lap := func(what string) {
-		t.Logf("%-12s %.2f s", what, time.Since(start).Seconds())
-		start = time.Now()
-	}
 	index := packAll(t, s, debs)
-	lap("packs")
-	plan := readLog(t, log, index)
-	if err := os.MkdirAll(tree, 0o755); err != nil {
+	t.Logf("packs: %.2f s", time.Since(start).Seconds())
+	s.Close()
+	r.Steps = readLog(t, reference+"/var/log/dpkg.log", index)
+	r.Auto = recordedAuto(t, reference, index)
+	r.Epoch, _ = strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
+	if data, err := os.ReadFile(reference + "/etc/apt/sources.list"); err == nil {
+		r.Sources = string(data)
+	}
+	if err := os.Mkdir(tree, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	epoch, _ := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
-	var out bytes.Buffer
-	in, err := New(Options{
-		Root: tree, Arch: "amd64", Epoch: epoch, Run: chrootRun(tree), Log: &out,
-		Open: func(_ context.Context, sum string) (*store.Pack, error) { return s.OpenPack(sum) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := context.Background()
-	try := func(err error) {
-		t.Helper()
-		if err != nil {
-			os.WriteFile(tree+".log", out.Bytes(), 0o644)
+	if host.Root {
+		if err := os.Chown(tree, int(host.UIDs.Start), int(host.GIDs.Start)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	try(in.Seed(SeedConfig{Sources: map[string]string{"etc/apt/sources.list": "deb http://ftp.debian.org/debian " + os.Getenv("SLIPWAY_SUITE") + " main\n"}}))
-	try(in.Extract(ctx, plan[0].packages))
-	lap("extract")
+	proc, err := host.StartWith(context.Background(), "install-record", r, sandbox.StartOptions{Stderr: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range proc.Events() {
+		var text string
+		json.Unmarshal(e, &text)
+		t.Log(text)
+	}
+	if err := proc.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// installRecord is the worker.
+func installRecord(ctx context.Context, w *sandbox.Worker) error {
+	var r recorded
+	if err := w.Args(&r); err != nil {
+		return err
+	}
+	s, err := store.Open(r.Store, store.Options{Worker: true})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var out bytes.Buffer
+	defer func() { os.WriteFile(filepath.Join(r.Store, "script.log"), out.Bytes(), 0o644) }()
+	runs, running := 0, time.Duration(0)
+	in, err := New(Options{
+		Root: r.Tree, Arch: "amd64", Epoch: r.Epoch, Log: &out, SkipInitramfs: r.SkipInitramfs,
+		Open: func(_ context.Context, sum string) (*store.Pack, error) { return s.OpenPack(sum) },
+		Run: func(ctx context.Context, args, env []string, stdin io.Reader, out io.Writer) error {
+			began := time.Now()
+			_, err := sandbox.Run(ctx, sandbox.Command{Root: r.Tree, Args: args, Env: env, Stdin: stdin, Stdout: out, Stderr: out})
+			runs, running = runs+1, running+time.Since(began)
+			return err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	start := time.Now()
+	lap := func(what string, err error) error {
+		w.Emit(what + ": " + strconv.FormatFloat(time.Since(start).Seconds(), 'f', 2, 64) + " s")
+		start = time.Now()
+		return err
+	}
+	if err := in.Seed(SeedConfig{Sources: map[string]string{"etc/apt/sources.list": r.Sources}}); err != nil {
+		return err
+	}
+	if err := lap("extract", in.Extract(ctx, r.Steps[0].Packages)); err != nil {
+		return err
+	}
 	release, err := in.Guard()
-	try(err)
-	try(in.InstallBase(ctx, plan[0].packages))
-	lap("base")
-	for i, step := range plan[1:] {
+	if err != nil {
+		return err
+	}
+	if err := lap("base", in.InstallBase(ctx, r.Steps[0].Packages)); err != nil {
+		return err
+	}
+	for i, step := range r.Steps[1:] {
 		switch {
-		case step.op == "unpack":
-			try(in.Unpack(ctx, step.packages))
-		case i == len(plan)-2:
-			try(in.ConfigurePending(ctx))
+		case step.Op == "unpack":
+			err = lap("unpack", in.Unpack(ctx, step.Packages))
+		case i == len(r.Steps)-2:
+			err = lap("pending", in.ConfigurePending(ctx))
 		default:
-			try(in.Configure(ctx, step.packages))
+			err = lap("configure", in.Configure(ctx, step.Packages))
+		}
+		if err != nil {
+			return err
 		}
 	}
-	lap("rest")
-	try(in.MarkAuto(recordedAuto(t, os.Getenv("SLIPWAY_REFERENCE"), index)))
-	try(release())
-	try(in.Finish())
-	os.WriteFile(tree+".log", out.Bytes(), 0o644)
+	w.Emit(strconv.Itoa(runs) + " programs ran " + running.String())
+	if err := in.MarkAuto(r.Auto); err != nil {
+		return err
+	}
+	if err := release(); err != nil {
+		return err
+	}
+	return in.Finish()
 }
 
 // recordedAuto reads which packages the reference marked as automatic.
@@ -107,11 +183,6 @@ func recordedAuto(t *testing.T, tree string, index map[string]Package) (auto []P
 	return auto
 }
 
-type logStep struct {
-	op       string
-	packages []Package
-}
-
 // readLog turns a dpkg.log into the calls that were made.
 func readLog(t *testing.T, name string, index map[string]Package) []logStep {
 	f, err := os.Open(name)
@@ -124,16 +195,16 @@ func readLog(t *testing.T, name string, index map[string]Package) []logStep {
 		w := strings.Fields(sc.Text())
 		switch {
 		case w[2] == "startup" && w[3] == "archives":
-			plan = append(plan, logStep{op: "unpack"})
+			plan = append(plan, logStep{Op: "unpack"})
 		case w[2] == "startup":
-			plan = append(plan, logStep{op: "configure"})
-		case w[2] == "install" || w[2] == "configure" && plan[len(plan)-1].op == "configure":
+			plan = append(plan, logStep{Op: "configure"})
+		case w[2] == "install" || w[2] == "configure" && plan[len(plan)-1].Op == "configure":
 			p, ok := index[w[3]]
 			if !ok {
 				t.Fatalf("no package %s", w[3])
 			}
 			last := &plan[len(plan)-1]
-			last.packages = append(last.packages, p)
+			last.Packages = append(last.Packages, p)
 		}
 	}
 	return plan
@@ -161,15 +232,4 @@ func packAll(t *testing.T, s *store.Store, dir string) map[string]Package {
 		index[p.Name+":"+p.Architecture] = Package{p.Name, p.Version, p.Architecture, digest}
 	}
 	return index
-}
-
-// chrootRun runs programs in a chroot with proc, sys and dev, in namespaces
-// that end with the program.
-func chrootRun(root string) RunFunc {
-	const setup = `mount -t proc proc "$0/proc" && mount --rbind /sys "$0/sys" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"`
-	return func(ctx context.Context, args, env []string, stdin io.Reader, out io.Writer) error {
-		cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--fork", "--kill-child", "sh", "-c", setup, root}, args...)...)
-		cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, stdin, out, out
-		return cmd.Run()
-	}
 }
