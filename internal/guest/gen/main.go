@@ -1,5 +1,6 @@
 // Command gen builds cmd/guest for every architecture and writes it,
-// compressed, beside package guest. Run it with `go generate ./internal/guest`.
+// compressed, into the present folder or the one that it is given. Run it with
+// `go generate ./internal/guest`.
 package main
 
 import (
@@ -14,7 +15,11 @@ import (
 var architectures = []string{"amd64"}
 
 func main() {
-	if err := run("."); err != nil {
+	dir := "."
+	if len(os.Args) > 1 {
+		dir = os.Args[1]
+	}
+	if err := run(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}

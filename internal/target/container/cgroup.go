@@ -262,7 +262,9 @@ func (c *cgroups) dir1(controller, name string, h *cgroupHost) (string, error) {
 		return "", fmt.Errorf("the %s controller is not delegated", controller)
 	}
 	top := filepath.Join(mount, "slipway")
-	if err := os.Mkdir(top, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(top, 0o755); errors.Is(err, fs.ErrPermission) {
+		return "", fmt.Errorf("the %s controller is not delegated to you; run slipway as root, or on a host with cgroup2 only", controller)
+	} else if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
 	dir := filepath.Join(top, name)
@@ -273,7 +275,9 @@ func (c *cgroups) dir1(controller, name string, h *cgroupHost) (string, error) {
 	return dir, nil
 }
 
-// memory is what the machine uses now, in bytes; 0 when nothing counts it.
+// memory is what the machine uses now, in bytes. Where no controller counts
+// it, the resident pages of its processes are summed up,
+// without what they share.
 func (c *cgroups) memory() int64 {
 	for _, file := range []string{filepath.Join(c.path, "memory.current"), filepath.Join(c.v1["memory"], "memory.usage_in_bytes")} {
 		if data, err := os.ReadFile(file); err == nil {
@@ -281,7 +285,16 @@ func (c *cgroups) memory() int64 {
 			return n
 		}
 	}
-	return 0
+	var pages int64
+	for _, pid := range processes(c.path) {
+		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+		if f := strings.Fields(string(data)); len(f) > 2 { // proc(5): size resident shared ...
+			resident, _ := strconv.ParseInt(f[1], 10, 64)
+			shared, _ := strconv.ParseInt(f[2], 10, 64)
+			pages += resident - shared
+		}
+	}
+	return pages * int64(os.Getpagesize())
 }
 
 // remove ends what still runs in the cgroups and takes them away, with the
@@ -341,16 +354,27 @@ func removeBelow(dir string) error {
 }
 
 func killAll(dir string) {
+	for _, pid := range processes(dir) {
+		if pid > 1 {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+}
+
+// processes lists those in a cgroup and below it.
+func processes(dir string) []int {
+	var list []int
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "cgroup.procs" {
 			return nil
 		}
 		data, _ := os.ReadFile(path)
 		for _, line := range strings.Fields(string(data)) {
-			if pid, err := strconv.Atoi(line); err == nil && pid > 1 {
-				unix.Kill(pid, unix.SIGKILL)
+			if pid, err := strconv.Atoi(line); err == nil {
+				list = append(list, pid)
 			}
 		}
 		return nil
 	})
+	return list
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -205,5 +207,29 @@ func TestLimits(t *testing.T) {
 	tool(t, m, "echo", "alive")
 	if u, err := m.Usage(ctx); err != nil || u.Memory == 0 || u.Memory > 96<<20 {
 		t.Errorf("memory: %+v %v", u, err)
+	}
+}
+
+func TestWith(t *testing.T) {
+	spec := tinySpec(t, "tiny")
+	m := up(t, spec)
+	sh, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash, whose /dev/tcp this test uses")
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	exit, err := m.With(context.Background(), []string{sh, "-c", "until cat </dev/tcp/tiny/80; do sleep 0.05; done; id -u; exit 5"}, [3]*os.File{nil, w, os.Stderr})
+	w.Close()
+	out, _ := io.ReadAll(r)
+	if err != nil || exit != 5 || !strings.HasPrefix(string(out), "afloat\n") {
+		t.Errorf("exit %d, %q, %v", exit, out, err)
+	}
+	left, _ := filepath.Glob(filepath.Join(spec.Runtime, "with-*"))
+	if len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }

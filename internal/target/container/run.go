@@ -319,6 +319,14 @@ func (s *supervisor) setAgent(r *incarnation, style string) {
 	s.setState(Running, "")
 }
 
+// idMappings maps the machine's ids into the private range. Host file systems
+// cannot be shown to a user's machine under other owners, so with binds the
+// caller is in it too, as an id above all of the machine's own: its root can
+// then use what the caller was willing to show.
 func (s *supervisor) idMappings(start int64) []syscall.SysProcIDMap {
-	return []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(start), Size: int(s.IDs.Count)}}
+	list := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(start), Size: int(s.IDs.Count)}}
+	if s.User && len(s.Spec.Definition.Container.Binds) > 0 {
+		list = append(list, syscall.SysProcIDMap{ContainerID: s.Caller, HostID: s.Caller, Size: 1})
+	}
+	return list
 }

@@ -35,8 +35,8 @@ type withOrders struct {
 const withEnv = "SLIPWAY_WITH"
 
 // With runs a host command in the machine's network, where the names of the
-// lab resolve, and returns its exit status. Its files, environment and user are
-// the caller's; it does not reach the host's network.
+// lab resolve, and returns its exit status. A file that is nil is
+// /dev/null. Environment and user are the caller's; it does not reach the host's network.
 func (m *Machine) With(ctx context.Context, args []string, files [3]*os.File) (int, error) {
 	program, err := exec.LookPath(args[0])
 	if err != nil {
@@ -73,6 +73,16 @@ func (m *Machine) With(ctx context.Context, args []string, files [3]*os.File) (i
 	data, err := json.Marshal(o)
 	if err != nil {
 		return 0, err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	for i := range files {
+		if files[i] == nil {
+			files[i] = null
+		}
 	}
 	cmd := l.Command(withEntry)
 	cmd.Env, cmd.Files = append(os.Environ(), withEnv+"="+string(data)), files[:]
