@@ -437,3 +437,88 @@ func contradictions(p *pool.Pool, names []string, n int) [][]string {
 	}
 	return sets
 }
+
+// TestUpgrades asks for packages on a system that was installed from the main
+// suite alone, so that updates are pulled in where relations demand them.
+func TestUpgrades(t *testing.T) {
+	for _, r := range aptRoots(t) {
+		t.Run(filepath.Base(r.dir), func(t *testing.T) {
+			installed := r.mainSuiteSystem(t)
+			status := r.writeStatus(t, installed)
+			p := pool.New("amd64", nil, r.packages, installed)
+			apt := p.Find("apt")
+			apt.Essential, apt.Important = true, true
+			for _, set := range [][]string{{"nginx"}, {"libc6-dev"}, {"openssh-client", "git"}, {"postgresql"}, {"systemd-container"}, {"python3-dev"}, {"php-fpm"}, {"perl"}} {
+				want := parseSimulation(r.apt(t, append([]string{"-o", "Dir::State::status=" + status, "-o", "APT::Install-Recommends=false", "install"}, set...)...))
+				var wants []solve.Want
+				for _, name := range set {
+					wants = append(wants, solve.Want{Spec: name})
+				}
+				sol, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", Installed: installed, Want: wants})
+				if diff := compareSets(want, sol, err); diff != "" {
+					t.Errorf("%v: %s", set, diff)
+				} else if sol != nil {
+					t.Logf("%v: %d packages, %d of them upgrades, steps %.1f%% alike", set, len(sol.Rest), countUpgrades(sol, installed), 100*similarity(t, want, sol))
+				}
+			}
+		})
+	}
+}
+
+func countUpgrades(sol *solve.Solution, installed []*control.Package) (n int) {
+	for _, c := range sol.Rest {
+		for _, i := range installed {
+			if i.Name == c.Name {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// mainSuiteSystem is a server as it was at the release.
+func (r *aptRoot) mainSuiteSystem(t *testing.T) []*control.Package {
+	var main []*control.Package
+	for _, c := range r.packages {
+		if c.Origin.Suite == r.suite {
+			main = append(main, c)
+		}
+	}
+	sol, err := solve.Solve(solve.Problem{Packages: main, Native: "amd64", BaseSet: "important", Suite: r.suite,
+		Want: []solve.Want{{Spec: "openssh-server"}, {Spec: "python3"}, {Spec: "curl"}, {Spec: "libssl-dev"}, {Spec: "vim"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(slices.Clone(sol.Base), sol.Rest...)
+}
+
+func BenchmarkSolve(b *testing.B) {
+	r := aptRoots(b)[0]
+	b.Run("index", func(b *testing.B) {
+		for b.Loop() {
+			pool.New("amd64", nil, r.packages, nil)
+		}
+	})
+	b.Run("first", func(b *testing.B) { // with parsing and numbering
+		for b.Loop() {
+			b.StopTimer()
+			p := pool.New("amd64", nil, r.packages, nil)
+			b.StartTimer()
+			solveServer(b, p, r.suite)
+		}
+	})
+	p := pool.New("amd64", nil, r.packages, nil)
+	b.Run("again", func(b *testing.B) {
+		for b.Loop() {
+			solveServer(b, p, r.suite)
+		}
+	})
+}
+
+func solveServer(b *testing.B, p *pool.Pool, suite string) {
+	_, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", BaseSet: "minbase", Suite: suite,
+		Want: []solve.Want{{Spec: "nginx"}, {Spec: "php-fpm"}, {Spec: "mariadb-server"}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+}

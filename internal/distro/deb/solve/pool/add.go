@@ -53,9 +53,13 @@ func (p *Pool) get(name, arch string) *Package {
 	if arch == "all" {
 		arch = p.Native
 	}
-	q := &Package{Name: name, Arch: arch, Index: len(p.all)}
+	q := p.packageSlab.take()
+	*q = Package{Name: name, Arch: arch, Index: len(p.all)}
 	p.all = append(p.all, q)
-	siblings := p.Group(name)
+	var siblings []*Package
+	if len(p.groups) > 0 || q.Arch != p.Native {
+		siblings = p.Group(name)
+	}
 	if arch == p.Native || arch == "any" {
 		p.native[name] = q
 	} else {
@@ -94,6 +98,7 @@ func (p *Pool) provideQualified(q *Package) {
 	if i < 0 || q.Name[i+1:] == "any" {
 		return
 	}
+	p.anyQualified = true
 	base := p.get(q.Name[:i], q.Name[i+1:])
 	for _, pr := range base.Providers {
 		if !pr.Implicit && pr.Owner.Package.Arch == base.Arch {
@@ -106,8 +111,11 @@ func (p *Pool) provideQualified(q *Package) {
 }
 
 func (p *Pool) provide(v *Version, target *Package, ver string, implicit bool) {
-	pr := &Provide{Owner: v, Target: target, Version: ver, Implicit: implicit}
-	v.Provides = append([]*Provide{pr}, v.Provides...)
+	pr := p.provideSlab.take()
+	*pr = Provide{Owner: v, Target: target, Version: ver, Implicit: implicit}
+	v.Provides = append(v.Provides, nil)
+	copy(v.Provides[1:], v.Provides)
+	v.Provides[0] = pr
 	target.Providers = append(target.Providers, nil)
 	copy(target.Providers[1:], target.Providers)
 	target.Providers[0] = pr
@@ -118,7 +126,7 @@ func (p *Pool) add(c *control.Package, installed bool) {
 	pkg := p.get(c.Name, c.Architecture)
 	pkg.Essential = pkg.Essential || c.Essential
 	pkg.Important = pkg.Important || c.Protected
-	v, fresh := pkg.insert(c, installed)
+	v, fresh := p.insert(pkg, c)
 	if installed {
 		pkg.Installed = v
 	} else if c.Origin != nil {
@@ -135,7 +143,7 @@ func (p *Pool) add(c *control.Package, installed bool) {
 }
 
 // insert places a version in the descending list, or finds the same one.
-func (pkg *Package) insert(c *control.Package, installed bool) (v *Version, fresh bool) {
+func (p *Pool) insert(pkg *Package, c *control.Package) (v *Version, fresh bool) {
 	at := 0
 	for ; at < len(pkg.Versions); at++ {
 		have := pkg.Versions[at]
@@ -147,7 +155,8 @@ func (pkg *Package) insert(c *control.Package, installed bool) (v *Version, fres
 			return have, false
 		}
 	}
-	v = &Version{Package: pkg, Control: c, MultiArch: parseMultiArch(c), Priority: parsePriority(c.Priority)}
+	v = p.versionSlab.take()
+	*v = Version{Package: pkg, Control: c, MultiArch: parseMultiArch(c), Priority: parsePriority(c.Priority)}
 	pkg.Versions = append(pkg.Versions, nil)
 	copy(pkg.Versions[at+1:], pkg.Versions[at:])
 	pkg.Versions[at] = v
@@ -187,9 +196,17 @@ func (p *Pool) addProvides(v *Version) {
 			p.provide(v, q, v.Control.Version, true)
 		}
 	}
-	if q := p.native[name+":"+arch]; q != nil {
+	if q := p.qualified(name, arch); q != nil {
 		p.provide(v, q, v.Control.Version, true)
 	}
+}
+
+// qualified is the name with an architecture, if any relation used it so far.
+func (p *Pool) qualified(name, arch string) *Package {
+	if !p.anyQualified {
+		return nil
+	}
+	return p.native[name+":"+arch]
 }
 
 func (p *Pool) addProvide(v *Version, r relation, arch string) {
@@ -213,7 +230,7 @@ func (p *Pool) addProvide(v *Version, r relation, arch string) {
 		}
 		p.provide(v, p.get(name, arch), r.version, false)
 	}
-	if q := p.native[name+":"+arch]; q != nil && qualifier == "" {
+	if q := p.qualified(name, arch); q != nil && qualifier == "" {
 		p.provide(v, q, r.version, true)
 	}
 }

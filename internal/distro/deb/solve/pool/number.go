@@ -1,44 +1,58 @@
 package pool
 
-import "sort"
+import (
+	"sort"
+
+	"slipway/internal/distro/deb/control"
+)
 
 // Number is the position of the package's first mention in the indexes, be
 // it as a package of its own, a relation's target or a provided name. Where
 // nothing else decides, apt prefers the provider mentioned last. All names
 // are numbered at the first call, which costs one pass over the indexes.
 func (p *Pool) Number(pkg *Package) int32 {
-	if pkg.number != 0 {
-		return pkg.number
-	}
-	if p.numbers == nil {
+	if p.mentioned == nil {
 		p.numberAll()
 	}
-	key := pkg.Name
-	if pkg.Arch != p.Native && pkg.Arch != "any" {
-		key += "\x00" + pkg.Arch
+	if pkg.number == 0 {
+		pkg.number = p.mentioned[key(pkg.Name, p.suffix(pkg.Arch))]
 	}
-	n, ok := p.numbers[key]
-	if !ok {
-		n = int32(len(p.numbers)) + 1
-		p.numbers[key] = n
+	if pkg.number == 0 {
+		p.count++
+		pkg.number = p.count
 	}
-	pkg.number = n
-	return n
+	return pkg.number
+}
+
+// suffix tells names of foreign architectures from native ones.
+func (p *Pool) suffix(arch string) string {
+	if arch == p.Native || arch == "all" || arch == "any" {
+		return ""
+	}
+	return "\x00" + arch
+}
+
+func key(name, suffix string) string {
+	if suffix == "" {
+		return name // the usual case does not allocate
+	}
+	return name + suffix
 }
 
 func (p *Pool) numberAll() {
-	p.numbers = make(map[string]int32, 2*len(p.ordered))
-	seen := make(map[string]string, len(p.ordered))
+	p.mentioned = make(map[string]int32, len(p.ordered)/4)
+	read := make(map[*Version]bool)
 	for _, c := range p.ordered {
-		suffix := ""
-		if c.Architecture != "all" && c.Architecture != p.Native {
-			suffix = "\x00" + c.Architecture
-		}
+		pkg := p.FindArch(c.Name, c.Architecture)
+		suffix := p.suffix(c.Architecture)
 		p.mention(c.Name, suffix)
-		if seen[c.Name+suffix] == c.Version {
-			continue // the same version again: apt does not read its relations twice
+		if len(pkg.Versions) > 1 || len(pkg.Versions[0].Origins) > 1 {
+			v := pkg.find(c)
+			if read[v] {
+				continue // apt does not read the relations of a version twice
+			}
+			read[v] = true
 		}
-		seen[c.Name+suffix] = c.Version
 		for _, field := range [...]string{c.PreDepends, c.Depends, c.Conflicts, c.Breaks, c.Recommends, c.Suggests, c.Replaces, c.Enhances, c.Provides} {
 			scan(field, func(r relation) { p.mention(r.name, suffix) })
 		}
@@ -48,12 +62,32 @@ func (p *Pool) numberAll() {
 	}
 }
 
-func (p *Pool) mention(name, suffix string) {
-	if suffix != "" {
-		name += suffix
+// find is the version that a stanza became part of.
+func (pkg *Package) find(c *control.Package) *Version {
+	for _, v := range pkg.Versions {
+		if v.Control == c || v.Control.Version == c.Version && sameVersion(c, v.Control) {
+			return v
+		}
 	}
-	if _, ok := p.numbers[name]; !ok {
-		p.numbers[name] = int32(len(p.numbers)) + 1
+	return nil
+}
+
+// mention numbers a name at its first appearance. Names that are packages
+// keep their number themselves.
+func (p *Pool) mention(name, suffix string) {
+	if suffix == "" {
+		if pkg := p.native[name]; pkg != nil {
+			if pkg.number == 0 {
+				p.count++
+				pkg.number = p.count
+			}
+			return
+		}
+	}
+	name = key(name, suffix)
+	if _, ok := p.mentioned[name]; !ok {
+		p.count++
+		p.mentioned[name] = p.count
 	}
 }
 

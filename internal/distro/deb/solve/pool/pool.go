@@ -24,12 +24,18 @@ type Pool struct {
 	Native  string
 	Foreign []string
 
-	native   map[string]*Package   // by name, native architecture
-	groups   map[string][]*Package // further architectures of a name
-	all      []*Package
-	ordered  []*control.Package // index order, for numbering
-	numbers  map[string]int32   // nil until first needed
-	versions int
+	native       map[string]*Package   // by name, native architecture
+	groups       map[string][]*Package // further architectures of a name
+	all          []*Package
+	ordered      []*control.Package // index order, for numbering
+	mentioned    map[string]int32   // numbers of names that were no package when counted; nil until then
+	count        int32
+	versions     int
+	anyQualified bool // some name like "foo:amd64" exists
+
+	packageSlab slab[Package]
+	versionSlab slab[Version]
+	provideSlab slab[Provide]
 }
 
 // Package is one name in one architecture. Names without any version exist
@@ -132,7 +138,7 @@ func parseMultiArch(c *control.Package) MultiArch {
 }
 
 func parsePriority(s string) Priority {
-	switch strings.ToLower(s) {
+	switch s {
 	case "":
 		return 0
 	case "required":
@@ -144,7 +150,23 @@ func parsePriority(s string) Priority {
 	case "optional":
 		return Optional
 	}
+	if lower := strings.ToLower(s); lower != s {
+		return parsePriority(lower)
+	}
 	return Extra
+}
+
+// slab hands out values from larger pieces of memory: an index has hundreds of
+// thousands of small things that all live as long as the pool.
+type slab[T any] []T
+
+func (s *slab[T]) take() *T {
+	if len(*s) == 0 {
+		*s = make([]T, 1024)
+	}
+	v := &(*s)[0]
+	*s = (*s)[1:]
+	return v
 }
 
 // String is the package's name.
