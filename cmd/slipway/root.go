@@ -23,6 +23,7 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	opt            globals
 	progress       *progress.Reporter
+	atEnd          []func() error
 }
 
 // globals are the flags of every verb.
@@ -47,6 +48,11 @@ func Run(ctx context.Context, env *Env, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if env.progress != nil {
 		env.progress.Close()
+	}
+	for _, end := range env.atEnd {
+		if endErr := end(); err == nil {
+			err = endErr
+		}
 	}
 	return report(ctx, env.Stderr, err)
 }
@@ -166,7 +172,12 @@ func (e *Env) openStore() (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(dir, store.Options{})
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	e.atEnd = append(e.atEnd, s.Flush, s.Close)
+	return s, nil
 }
 
 func (e *Env) storeDir() (string, error) {

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/sandbox"
+)
+
+func newDoctor(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this host can and cannot do, each with its one-line fix",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			host, _ := sandbox.Detect() // what is missing is among the checks
+			dir, err := env.storeDir()
+			if err != nil {
+				return err
+			}
+			store := storeCheck(dir)
+			checks := append(host.Checks(cmd.Context(), dir), store)
+			if env.opt.json {
+				return json.NewEncoder(env.Stdout).Encode(checks)
+			}
+			for _, c := range checks {
+				mark := "ok "
+				if !c.OK {
+					mark = "no "
+				}
+				if _, err := fmt.Fprintf(env.Stdout, "%s %-28s %s\n", mark, c.Name, c.Detail); err != nil {
+					return err
+				}
+				if !c.OK && c.Fix != "" {
+					if _, err := fmt.Fprintf(env.Stdout, "    fix: %s\n", c.Fix); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+	}
+}

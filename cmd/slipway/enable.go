@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/target/container"
+)
+
+func newEnable(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "enable NAME",
+		Short: "Start a machine with the host (writes a unit for the host's init)",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			unit, err := env.unit(args[0])
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Dir(unit.Path), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(unit.Path, []byte(unit.Text), os.FileMode(unit.Mode)); err != nil {
+				return err
+			}
+			if err := runLines(unit.On); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(env.Stdout, "%s starts with the host: %s\n", args[0], unit.Path)
+			return err
+		},
+	}
+}
+
+func newDisable(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "disable NAME",
+		Short: "No longer start a machine with the host",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			unit, err := env.unit(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(unit.Path); os.IsNotExist(err) {
+				return fmt.Errorf("%s is not enabled", args[0])
+			}
+			if err := runLines(unit.Off); err != nil {
+				return err
+			}
+			if err := os.Remove(unit.Path); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(env.Stdout, "%s no longer starts with the host\n", args[0])
+			return err
+		},
+	}
+}
+
+// unit describes the host's unit for a machine that is known by its name.
+func (e *Env) unit(name string) (*container.Unit, error) {
+	m, err := container.Find("", name)
+	if err != nil {
+		return nil, err
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := e.storeDir()
+	if err != nil {
+		return nil, err
+	}
+	return container.UnitFor(name, m.Definition, binary, dir)
+}
+
+func runLines(lines []string) error {
+	for _, line := range lines {
+		words := strings.Fields(line)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", line, err, out)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/target/container"
+)
+
+func newReset(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reset NAME",
+		Short: "Restart a machine in its built state; only state: paths are kept",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := container.Find("", args[0])
+			if err != nil {
+				return err
+			}
+			if err := m.Restart(cmd.Context(), true); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(env.Stdout, "%s is as it was built\n", m.Name)
+			return err
+		},
+	}
+}
