@@ -37,8 +37,13 @@ func (in *Installer) Configure(ctx context.Context, packages []Package) error {
 }
 
 // ConfigurePending configures what is left and processes the triggers; apt's
-// last call.
+// last call. Kernels come last, unless Options.KernelsInOrder.
 func (in *Installer) ConfigurePending(ctx context.Context) error {
+	if !in.opt.KernelsInOrder {
+		if err := in.userlandFirst(ctx); err != nil {
+			return err
+		}
+	}
 	if err := in.dpkg(ctx, "--configure", "--pending"); err != nil {
 		return err
 	}

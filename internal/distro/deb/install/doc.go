@@ -74,6 +74,10 @@ type Options struct {
 	// said to their hooks by INITRD=No (as kernel-package did), which
 	// leaves no trace in the tree.
 	SkipInitramfs bool
+	// KernelsInOrder configures kernel packages where apt would. By default
+	// they come last, which makes the same tree (but for dpkg's status-old)
+	// and spares a second initramfs.
+	KernelsInOrder bool
 	// Timeout bounds every single run of a program; 0 means 20 minutes.
 	Timeout time.Duration
 }

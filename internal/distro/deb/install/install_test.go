@@ -320,6 +320,38 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// TestKernelsLast: what needs a kernel waits with it, and the others keep
+// dpkg's order.
+func TestKernelsLast(t *testing.T) {
+	f := newFake(t, Options{})
+	packages := f.pack(t,
+		debtest.Deb{Name: "linux-image-6"}, debtest.Deb{Name: "linux-image-cloud", Fields: "Depends: linux-image-6 (= 1)\n"},
+		debtest.Deb{Name: "module", Fields: "Pre-Depends: x | linux-image-cloud:any (>= 2)\n"},
+		debtest.Deb{Name: "runit-helper"}, debtest.Deb{Name: "libpipeline1", Fields: "Suggests: linux-image-6\n"},
+		debtest.Deb{Name: "cpio"}, debtest.Deb{Name: "libexpat1"})
+	if err := f.Unpack(context.Background(), packages); err != nil {
+		t.Fatal(err)
+	}
+	os.MkdirAll(f.root+"/usr/bin", 0o755)
+	os.WriteFile(f.root+"/usr/bin/dpkg", nil, 0o755)
+	if err := f.ConfigurePending(context.Background()); err == nil || !strings.Contains(err.Error(), "is only unpacked") {
+		t.Error(err)
+	}
+	var first []string
+	for _, a := range f.calls[0].args {
+		if name, ok := strings.CutSuffix(a, ":all"); ok {
+			first = append(first, name)
+		}
+	}
+	// The order is the one in which dpkg 1.22 configured these.
+	if want := []string{"libexpat1", "cpio", "libpipeline1", "runit-helper"}; !reflect.DeepEqual(first, want) {
+		t.Errorf("first call configures %q, want %q", first, want)
+	}
+	if got := strings.Join(f.calls[1].args, " "); !strings.HasSuffix(got, "--configure --pending") {
+		t.Errorf("second call: %s", got)
+	}
+}
+
 func TestRelation(t *testing.T) {
 	for in, want := range map[string]string{
 		"a":                            "a",
