@@ -128,6 +128,9 @@ func (h *cgroupHost) base() (string, error) {
 		}
 	}
 	own := filepath.Join(h.unified, h.own)
+	if filepath.Base(own) == leaf { // see delegate
+		own = filepath.Dir(own)
+	}
 	if writable(own) && writable(filepath.Join(own, "cgroup.procs")) {
 		return own, nil
 	}

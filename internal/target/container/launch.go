@@ -75,6 +75,9 @@ func Up(ctx context.Context, spec Spec, report func(Progress)) (*Machine, error)
 	if err := checkKept(&spec); err != nil {
 		return nil, err
 	}
+	if err := delegate(ctx, spec.Name); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting machine %s: %w", spec.Name, err), os.RemoveAll(dir))
+	}
 	return launch(ctx, host, spec, lock, report)
 }
 

@@ -1,7 +1,6 @@
 package container
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -26,7 +25,7 @@ func waitUp(t *testing.T, spec Spec) *Machine {
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		m, err := Find(spec.Runtime, spec.Name)
 		if err == nil && m.State == Running && m.Restarts > 0 && m.Ping(context.Background()) == nil {
-			return m
+			return settle(t, m)
 		}
 	}
 	t.Fatal("the machine did not come back")
@@ -52,20 +51,6 @@ func TestTwiceAndDown(t *testing.T) {
 	m := up(t, spec)
 	if _, err := Up(context.Background(), spec, nil); !errors.Is(err, ErrRunning) {
 		t.Errorf("a second start: %v", err)
-	}
-	var log bytes.Buffer
-	for range 100 {
-		log.Reset()
-		if err := m.ConsoleLog(context.Background(), &log, false); err != nil {
-			t.Error(err)
-		}
-		if strings.Contains(log.String(), "tiny init") {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if !strings.Contains(log.String(), "tiny init on the console") {
-		t.Errorf("console: %q", log.String())
 	}
 	if err := DownAll(context.Background(), spec.Runtime); err != nil {
 		t.Fatal(err)
@@ -222,7 +207,7 @@ func TestWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	exit, err := m.With(context.Background(), []string{sh, "-c", "until cat </dev/tcp/tiny/80; do sleep 0.05; done; id -u; exit 5"}, [3]*os.File{nil, w, os.Stderr})
+	exit, err := m.With(context.Background(), []string{sh, "-c", "cat </dev/tcp/tiny/80; id -u; exit 5"}, [3]*os.File{nil, w, os.Stderr})
 	w.Close()
 	out, _ := io.ReadAll(r)
 	if err != nil || exit != 5 || !strings.HasPrefix(string(out), "afloat\n") {

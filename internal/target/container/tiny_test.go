@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"context"
 	"debug/elf"
 	"fmt"
@@ -107,12 +108,14 @@ func tinyInit() int {
 	if _, err := os.Stat("/boom"); err == nil {
 		return 7
 	}
-	fmt.Println("tiny init on the console")
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP, unix.SIGUSR1, unix.SIGCHLD)
 	l, err := net.Listen("tcp", ":80")
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
+	fmt.Println("tiny init on the console")
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -123,8 +126,6 @@ func tinyInit() int {
 			c.Close()
 		}
 	}()
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP, unix.SIGUSR1, unix.SIGCHLD)
 	for s := range signals {
 		switch s {
 		case unix.SIGTERM:
@@ -266,7 +267,23 @@ func up(t *testing.T, spec Spec) *Machine {
 			t.Error(err)
 		}
 	})
-	return m
+	return settle(t, m)
+}
+
+// settle waits until the tiny init of the machine's present run listens.
+func settle(t *testing.T, m *Machine) *Machine {
+	t.Helper()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		var log bytes.Buffer
+		if err := m.ConsoleLog(context.Background(), &log, false); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(log.String(), "tiny init on the console") > m.Restarts {
+			return m
+		}
+	}
+	t.Fatal("the tiny init says nothing")
+	return nil
 }
 
 // tool runs the tree's program and wants success.
