@@ -287,7 +287,11 @@ func (in *Installer) chown(do func() error) error {
 	if in.keepOwner {
 		return nil
 	}
-	return do()
+	err := do()
+	if err == unix.EINVAL {
+		return fmt.Errorf("its owner is outside the 65536 ids of a tree: %w", err)
+	}
+	return err
 }
 
 // private makes a folder its owner's alone.

@@ -237,7 +237,7 @@ func (r *root) remove(name string) error {
 }
 
 // removeAll removes a file or a folder with what is in it. Links are removed,
-// not followed, and other mounts are refused by the kernel.
+// not followed; what is mounted below is an error and stays.
 func (r *root) removeAll(name string) error {
 	d, base, err := r.parent(name)
 	if err != nil {
@@ -262,7 +262,10 @@ func removeAt(dirfd int, base string) error {
 	if err != unix.EISDIR && err != unix.EPERM {
 		return err
 	}
-	fd, err := unix.Openat(dirfd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat2(dirfd, base, &unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS,
+	})
 	if err != nil {
 		return err
 	}
