@@ -239,3 +239,21 @@ func explainSignature(id string, err error) error {
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// DebianKeyFile returns the embedded keys as one binary keyring, for programs
+// that want a file of them.
+func DebianKeyFile() ([]byte, error) {
+	names, err := fs.Glob(embedded, "keys/*.gpg")
+	if err != nil {
+		return nil, err
+	}
+	var all []byte
+	for _, name := range names {
+		data, err := embedded.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, data...)
+	}
+	return all, nil
+}

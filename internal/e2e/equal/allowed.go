@@ -1,0 +1,82 @@
+package equal
+
+import (
+	"bytes"
+	"path"
+	"slices"
+	"strings"
+
+	"slipway/internal/tree"
+)
+
+// Rule is a difference that may be, and why.
+type Rule struct {
+	// Path is a pattern of path.Match; one that ends in "/**" means all that
+	// lies below a folder.
+	Path string
+	// Change is what may differ: Added (only slipway has it), Removed (only
+	// mmdebstrap has it), or Changed, which here means the content.
+	Change tree.Change
+	// Equal, if set, judges two contents that differ in their bytes.
+	Equal  func(ref, ours []byte) bool
+	Reason string
+}
+
+// Allowed is the whole list.
+var Allowed = []Rule{}
+
+// match tells whether the rule covers a finding.
+func (r *Rule) match(f *Finding, ref, ours *Tree) bool {
+	if r.Change != f.Change || !matchPath(r.Path, f.Path) {
+		return false
+	}
+	if f.Change != tree.Changed {
+		return true
+	}
+	for _, attr := range f.Attrs {
+		if attr != tree.AttrContent && attr != tree.AttrSize {
+			return false
+		}
+	}
+	if r.Equal == nil {
+		return true
+	}
+	a, errA := ref.Read(f.Path)
+	b, errB := ours.Read(f.Path)
+	return errA == nil && errB == nil && r.Equal(a, b)
+}
+
+func matchPath(pattern, name string) bool {
+	if dir, ok := strings.CutSuffix(pattern, "/**"); ok {
+		return strings.HasPrefix(name, dir+"/")
+	}
+	ok, err := path.Match(pattern, name)
+	return err == nil && ok
+}
+
+// Permit splits findings into those that no rule covers and, by rule, the others.
+func Permit(findings []Finding, ref, ours *Tree) (left []Finding, permitted map[*Rule][]Finding) {
+	permitted = map[*Rule][]Finding{}
+next:
+	for _, f := range findings {
+		for i := range Allowed {
+			if r := &Allowed[i]; r.match(&f, ref, ours) {
+				permitted[r] = append(permitted[r], f)
+				continue next
+			}
+		}
+		left = append(left, f)
+	}
+	return left, permitted
+}
+
+// sameLines compares texts whose lines may stand in any order.
+func sameLines(a, b []byte) bool {
+	return slices.EqualFunc(sortedLines(a), sortedLines(b), bytes.Equal)
+}
+
+func sortedLines(data []byte) [][]byte {
+	lines := bytes.Split(data, []byte{'\n'})
+	slices.SortFunc(lines, bytes.Compare)
+	return lines
+}

@@ -1,0 +1,163 @@
+package equal
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"slipway/internal/sandbox"
+	"slipway/internal/store"
+)
+
+func TestMain(m *testing.M) {
+	sandbox.Main()
+	os.Exit(m.Run())
+}
+
+// TestEquality is the comparison. SLIPWAY_TIER says how much of the grid is
+// tried: nothing by default, with "boot" each set on one release, with "long"
+// all of it. SLIPWAY_EQUAL_SET and SLIPWAY_EQUAL_RELEASE choose by name.
+//
+// For work on a difference SLIPWAY_EQUAL_REUSE names a folder in which the
+// reference trees stay and from which they are taken again; never in CI,
+// because they age.
+func TestEquality(t *testing.T) {
+	tier, set, release := os.Getenv("SLIPWAY_TIER"), os.Getenv("SLIPWAY_EQUAL_SET"), os.Getenv("SLIPWAY_EQUAL_RELEASE")
+	if tier != "boot" && tier != "long" {
+		t.Skip("builds whole systems twice with mmdebstrap: set SLIPWAY_TIER to boot or long")
+	}
+	if os.Getuid() != 0 {
+		t.Skip("mmdebstrap makes device nodes: needs root")
+	}
+	h := newHarness(t)
+	tried := 0
+	for _, s := range Sets {
+		for _, r := range Releases {
+			asked := set == s.Name || set == "" && (tier == "long" || s.Boot == "" || s.Boot == r)
+			if !asked || release != "" && release != r {
+				continue
+			}
+			tried++
+			t.Run(s.Name+"/"+r, func(t *testing.T) { h.compare(t, s, r) })
+		}
+	}
+	if tried == 0 {
+		t.Fatalf("no set is called %q on a release %q", set, release)
+	}
+	if tier == "long" && set == "" && release == "" && !t.Failed() {
+		h.wantAllRulesUsed(t)
+	}
+}
+
+type harness struct {
+	yard      *Shipyard
+	reference *Mmdebstrap
+	fast      string // scratch folder, in memory where possible
+	reuse     string
+	used      map[*Rule]int
+}
+
+func newHarness(t *testing.T) *harness {
+	t.Helper()
+	h := &harness{used: map[*Rule]int{}, reuse: os.Getenv("SLIPWAY_EQUAL_REUSE")}
+	h.fast = scratch(t)
+	dir := t.TempDir()
+	if h.reuse != "" {
+		dir = h.reuse
+	}
+	s, err := store.Open(filepath.Join(dir, "store"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if h.yard, err = Open(s, t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// scratch is a folder in memory if there is room, else on the disk.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "slipway-equal-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (h *harness) compare(t *testing.T, s Set, release string) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	ours, err := h.yard.Build(ctx, s.Name, release, s.Packages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ref [2]*Tree
+	var took [2]time.Duration
+	for i := range ref {
+		if ref[i], took[i], err = h.makeReference(ctx, s, release, i, ours.Date); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noise := Compare(ref[0], ref[1])
+	all := Compare(ref[0], ours.Tree)
+	findings := Subtract(all, noise)
+	left, permitted := Permit(findings, ref[0], ours.Tree)
+	t.Logf("%d entries; %d differ, %d when what mmdebstrap's own runs differ in is left out, %d are allowed, %d are not; slipway %.1f s, mmdebstrap %.1f s and %.1f s",
+		len(ref[0].Manifest.Entries), len(all), len(findings), len(findings)-len(left), len(left),
+		ours.Took.Seconds(), took[0].Seconds(), took[1].Seconds())
+	for i := range Allowed {
+		r := &Allowed[i]
+		if n := len(permitted[r]); n > 0 {
+			h.used[r] += n
+			t.Logf("allowed %d: /%s, because %s", n, r.Path, r.Reason)
+		}
+	}
+	if len(noise) > 0 {
+		t.Logf("mmdebstrap's own runs differ in:\n%s", Report(noise, ref[0], ref[1]))
+	}
+	if len(left) > 0 {
+		t.Errorf("%d entries differ:\n%s", len(left), Report(left, ref[0], ours.Tree))
+	}
+}
+
+// makeReference runs mmdebstrap, or takes a tree that an earlier run left.
+func (h *harness) makeReference(ctx context.Context, s Set, release string, run int, date time.Time) (*Tree, time.Duration, error) {
+	name := fmt.Sprintf("%s-%s-%d", s.Name, release, run)
+	dir := filepath.Join(h.fast, name)
+	if h.reuse != "" {
+		dir = filepath.Join(h.reuse, fmt.Sprintf("%s-%d", name, date.Unix()))
+		if _, err := os.Stat(filepath.Join(dir, "done")); err == nil {
+			t, err := Load(ctx, filepath.Join(dir, "tree"))
+			return t, 0, err
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, 0, err
+		}
+	}
+	if h.reference == nil {
+		var err error
+		if h.reference, err = Install(ctx, h.yard, h.fast); err != nil {
+			return nil, 0, fmt.Errorf("making a machine with mmdebstrap: %w", err)
+		}
+	}
+	t, took, err := h.reference.Run(ctx, dir, release, s.Packages, date)
+	if err == nil && h.reuse != "" {
+		err = os.WriteFile(filepath.Join(dir, "done"), nil, 0o644)
+	}
+	return t, took, err
+}
+
+func (h *harness) wantAllRulesUsed(t *testing.T) {
+	t.Helper()
+	for i := range Allowed {
+		if h.used[&Allowed[i]] == 0 {
+			t.Errorf("nothing needs the allowed line for /%s any more (%s): remove it", Allowed[i].Path, Allowed[i].Reason)
+		}
+	}
+}

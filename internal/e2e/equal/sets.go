@@ -1,0 +1,24 @@
+package equal
+
+// Set is a list of packages to install on top of minbase.
+type Set struct {
+	Name     string
+	Packages []string
+	// Boot is the release that the boot tier tries; "" means each of them.
+	Boot string
+}
+
+// Releases are those that every set is tried on.
+var Releases = []string{"trixie", "bookworm"}
+
+// Sets cover what machines are made for: nothing, a kernel with its init, a
+// web server with a database, mail, compilers, and file servers.
+var Sets = []Set{
+	{Name: "minbase"},
+	{Name: "bootable", Boot: "trixie", Packages: []string{"linux-image-cloud-amd64", "systemd-sysv",
+		"openssh-server", "iproute2", "udev", "dbus", "ca-certificates"}},
+	{Name: "web", Boot: "bookworm", Packages: []string{"nginx", "php-fpm", "mariadb-server"}},
+	{Name: "mail", Boot: "trixie", Packages: []string{"postfix", "dovecot-imapd"}},
+	{Name: "build", Boot: "bookworm", Packages: []string{"build-essential", "python3", "git"}},
+	{Name: "files", Boot: "trixie", Packages: []string{"samba", "btrfs-progs", "smartmontools"}},
+}
