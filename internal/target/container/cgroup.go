@@ -265,13 +265,15 @@ func (c *cgroups) dir1(controller, name string, h *cgroupHost) (string, error) {
 		return "", fmt.Errorf("the %s controller is not delegated", controller)
 	}
 	top := filepath.Join(mount, "slipway")
-	if err := os.Mkdir(top, 0o755); errors.Is(err, fs.ErrPermission) {
-		return "", fmt.Errorf("the %s controller is not delegated to you; run slipway as root, or on a host with cgroup2 only", controller)
-	} else if err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
+	err := os.Mkdir(top, 0o755)
 	dir := filepath.Join(top, name)
-	if err := c.mkdir(dir); err != nil {
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		err = c.mkdir(dir)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return "", fmt.Errorf("the %s controller is not delegated to you; run slipway as root, or on a host with cgroup2 only", controller)
+	}
+	if err != nil {
 		return "", err
 	}
 	c.v1[controller] = dir
