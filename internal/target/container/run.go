@@ -42,7 +42,7 @@ func (s *supervisor) start() (_ *incarnation, err error) {
 	if r.root, err = s.mountRoot(); err != nil {
 		return nil, err
 	}
-	if r.cgroups, err = makeCgroups(s.Spec.Name, s.Caller, s.Spec.Definition.Container.Limits); err != nil {
+	if r.cgroups, err = makeCgroups(s.Spec.cgroup(), s.Caller, s.Spec.Definition.Container.Limits); err != nil {
 		return nil, err
 	}
 	for _, note := range r.cgroups.notes {

@@ -1,6 +1,8 @@
 package container
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -78,6 +80,13 @@ func (s *Spec) hostname() string {
 		return s.Definition.Hostname
 	}
 	return s.Name
+}
+
+// cgroup names the machine's cgroups. Machines of one name in two runtime
+// folders must not share them: what is found there counts as left over.
+func (s *Spec) cgroup() string {
+	sum := sha256.Sum256([]byte(s.Runtime))
+	return s.Name + "-" + hex.EncodeToString(sum[:4])
 }
 
 // initCommand is what the definition wants as process 1; empty: the tree's own.
