@@ -72,8 +72,8 @@ func newRoot(env *Env) *cobra.Command {
 				return cmd.Help()
 			}
 			hint := ""
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = fmt.Sprintf("; did you mean %s?", near[0])
+			if near := nearest(args[0], cmd.SuggestionsFor(args[0])); near != "" {
+				hint = fmt.Sprintf("; did you mean %s?", near)
 			}
 			return usageError("unknown verb %q%s (slipway --help lists them)", args[0], hint)
 		},
@@ -94,6 +94,21 @@ func newRoot(env *Env) *cobra.Command {
 	}
 	wrapUsage(root)
 	return root
+}
+
+// nearest prefers a verb that begins like the word.
+func nearest(word string, verbs []string) string {
+	best, length := "", -1
+	for _, v := range verbs {
+		n := 0
+		for n < len(v) && n < len(word) && v[n] == word[n] {
+			n++
+		}
+		if n > length {
+			best, length = v, n
+		}
+	}
+	return best
 }
 
 // wrapUsage turns wrong arguments into usage errors, so that they exit with 2.

@@ -27,7 +27,7 @@ func (b *work) commit(l Layer, t *staged) error {
 		if err != nil {
 			return err
 		}
-		b.known.inherit(below)
+		b.known.inherit(below, t.upper)
 	}
 	m, err := tree.Scan(b.ctx, t.root, tree.ScanOptions{Known: b.known.find})
 	if err != nil {

@@ -125,8 +125,12 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", value, units[unit])
 }
 
-// Check resolves the packages and reports how many there are.
+// Check resolves the packages and reports how many there are. The files behind
+// secrets must be there too.
 func (b *Builder) Check(ctx context.Context, d *machine.Definition, opt Options) (int, error) {
+	if err := d.CheckFiles(true); err != nil {
+		return 0, err
+	}
 	p, err := b.Prepare(ctx, d, opt)
 	if err != nil {
 		return 0, err

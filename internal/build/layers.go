@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"slipway/internal/plan"
 	"slipway/internal/progress"
@@ -37,17 +38,9 @@ type supplied struct {
 
 // event is what the worker reports.
 type event struct {
-	Step  string  `json:",omitempty"` // a step begins; the one before ended
-	Note  string  `json:",omitempty"`
-	Log   string  `json:",omitempty"` // output of maintainer scripts
-	Begin int64   `json:",omitempty"` // of the step, nanoseconds since the epoch
-	Layer string  `json:",omitempty"` // a layer was committed
-	Ids   *idMaps `json:",omitempty"`
-}
-
-// idMaps are the names and numbers that a built machine has.
-type idMaps struct {
-	Users, Groups map[string]int
+	Step string `json:",omitempty"` // a step begins; the one before ended
+	Note string `json:",omitempty"`
+	Log  string `json:",omitempty"` // output of maintainer scripts
 }
 
 // makeLayers runs the worker beside the supply of packages: configuring starts
@@ -129,9 +122,12 @@ func (b *Builder) job(ctx context.Context, p *Prepared, layers []Layer, opt Opti
 // follow shows the worker's events until it ends.
 func (b *Builder) follow(proc *sandbox.Proc) {
 	var step *progress.Step
+	var name string
+	var begin time.Time
 	end := func() {
 		if step != nil {
 			step.Done(nil)
+			trace.Add("worker", name, begin, time.Since(begin))
 		}
 	}
 	for raw := range proc.Events() {
@@ -143,6 +139,7 @@ func (b *Builder) follow(proc *sandbox.Proc) {
 		switch {
 		case e.Step != "":
 			end()
+			name, begin = e.Step, time.Now()
 			step = b.Progress.Step(e.Step)
 		case e.Note != "":
 			b.Progress.Note(e.Note)

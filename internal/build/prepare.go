@@ -60,6 +60,12 @@ func (b *Builder) Prepare(ctx context.Context, d *machine.Definition, opt Option
 // prepareWith is Prepare with a given lock, which may be nil.
 func (b *Builder) prepareWith(ctx context.Context, d *machine.Definition, opt Options, locked *plan.Lock) (*Prepared, error) {
 	defer trace.Region("prepare")()
+	if err := d.Supported(); err != nil {
+		return nil, err
+	}
+	if err := d.CheckFiles(false); err != nil {
+		return nil, err
+	}
 	family, err := b.family(d)
 	if err != nil {
 		return nil, err

@@ -89,9 +89,6 @@ func (p *Prover) Up(ctx context.Context, d *machine.Definition, opt UpOptions) (
 
 // check finds what cannot work on this target before anything is built.
 func (p *Prover) check(d *machine.Definition) error {
-	if err := d.Supported(); err != nil {
-		return err
-	}
 	if d.Init == "none" {
 		return fmt.Errorf("%s: init: none makes a tree to be built and entered, not a machine to be started; leave init out", d.At("init"))
 	}

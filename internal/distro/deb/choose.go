@@ -3,6 +3,7 @@ package deb
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"slipway/internal/distro"
@@ -30,7 +31,7 @@ func (f *Family) Choose(ctx context.Context, r distro.Request) (*distro.Choice, 
 	problem := f.problem(a, r, local)
 	solution, err := solve.Solve(problem)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.Definition.File, err)
+		return nil, located(r.Definition, err)
 	}
 	steps, err := solution.Plan()
 	if err != nil {
@@ -43,6 +44,14 @@ func (f *Family) Choose(ctx context.Context, r distro.Request) (*distro.Choice, 
 	return &distro.Choice{Lock: l.lock(steps), Notes: a.Notes}, nil
 }
 
+// located puts the definition's name before an error that has no position.
+func located(d *machine.Definition, err error) error {
+	if strings.HasPrefix(err.Error(), filepath.Dir(d.File)) || strings.Contains(err.Error(), filepath.Base(d.File)+":") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", d.File, err)
+}
+
 // problem is the request in the resolver's terms.
 func (f *Family) problem(a *archive.Archive, r distro.Request, local []*control.Package) solve.Problem {
 	d := r.Definition
@@ -53,11 +62,12 @@ func (f *Family) problem(a *archive.Archive, r distro.Request, local []*control.
 	if d.Mirror.None {
 		p.Suite = ""
 	}
-	for _, spec := range d.Packages {
-		p.Want = append(p.Want, solve.Want{Spec: wantSpec(d, spec, local), From: "packages"})
+	for i, spec := range d.Packages {
+		from := fmt.Sprintf("%s: packages", d.At(fmt.Sprintf("packages.%d", i)))
+		p.Want = append(p.Want, solve.Want{Spec: wantSpec(d, spec, local), From: from})
 	}
 	for _, i := range r.Implied {
-		p.Want = append(p.Want, solve.Want{Spec: i.Package, From: i.Key})
+		p.Want = append(p.Want, solve.Want{Spec: i.Package, From: fmt.Sprintf("%s: %s", d.At(i.Key), i.Key)})
 	}
 	f.pinPrior(&p, r.Prior)
 	return p
