@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -31,6 +32,7 @@ type recorded struct {
 	Store, Tree, Sources string
 	Epoch                int64
 	SkipInitramfs        bool
+	Answers              map[string]string
 	Steps                []logStep
 	Auto                 []Package
 }
@@ -68,6 +70,9 @@ func TestAgainstRecord(t *testing.T) {
 	s.Close()
 	r.Steps = readLog(t, reference+"/var/log/dpkg.log", index)
 	r.Auto = recordedAuto(t, reference, index)
+	if question, answer, ok := strings.Cut(os.Getenv("SLIPWAY_ANSWER"), "="); ok {
+		r.Answers = map[string]string{question: answer}
+	}
 	r.Epoch, _ = strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	if data, err := os.ReadFile(reference + "/etc/apt/sources.list"); err == nil {
 		r.Sources = string(data)
@@ -108,7 +113,7 @@ func installRecord(ctx context.Context, w *sandbox.Worker) error {
 	var out bytes.Buffer
 	defer func() { os.WriteFile(filepath.Join(r.Store, "script.log"), out.Bytes(), 0o644) }()
 	runs, running := 0, time.Duration(0)
-	in, err := New(Options{
+	opt := Options{
 		Root: r.Tree, Arch: "amd64", Epoch: r.Epoch, Log: &out, SkipInitramfs: r.SkipInitramfs,
 		Open: func(_ context.Context, sum string) (*store.Pack, error) { return s.OpenPack(sum) },
 		Run: func(ctx context.Context, args, env []string, stdin io.Reader, out io.Writer) error {
@@ -117,11 +122,12 @@ func installRecord(ctx context.Context, w *sandbox.Worker) error {
 			runs, running = runs+1, running+time.Since(began)
 			return err
 		},
-	})
+	}
+	in, err := New(opt)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { in.Close() }()
 	start := time.Now()
 	lap := func(what string, err error) error {
 		w.Emit(what + ": " + strconv.FormatFloat(time.Since(start).Seconds(), 'f', 2, 64) + " s")
@@ -134,11 +140,18 @@ func installRecord(ctx context.Context, w *sandbox.Worker) error {
 	if err := lap("extract", in.Extract(ctx, r.Steps[0].Packages)); err != nil {
 		return err
 	}
-	release, err := in.Guard()
-	if err != nil {
+	if _, err := in.Guard(); err != nil {
 		return err
 	}
 	if err := lap("base", in.InstallBase(ctx, r.Steps[0].Packages)); err != nil {
+		return err
+	}
+	// The rest is another layer, which knows only what the tree says.
+	in.Close()
+	if in, err = New(opt); err != nil {
+		return err
+	}
+	if err := in.Preseed(ctx, r.Answers, r.Steps[len(r.Steps)-2].Packages...); err != nil {
 		return err
 	}
 	for i, step := range r.Steps[1:] {
@@ -158,10 +171,7 @@ func installRecord(ctx context.Context, w *sandbox.Worker) error {
 	if err := in.MarkAuto(r.Auto); err != nil {
 		return err
 	}
-	if err := release(); err != nil {
-		return err
-	}
-	return in.Finish()
+	return errors.Join(in.unguard(), in.Finish())
 }
 
 // recordedAuto reads which packages the reference marked as automatic.
