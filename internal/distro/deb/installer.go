@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"slipway/internal/distro"
 	"slipway/internal/distro/deb/install"
-	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
 )
@@ -49,10 +47,13 @@ func (Installer) Base(ctx context.Context, job *distro.Job) (err error) {
 		return err
 	}
 	defer in.Close()
-	release, _ := strings.CutPrefix(job.Definition.System, "debian/")
+	sources, err := aptFiles(job.Definition)
+	if err != nil {
+		return err
+	}
 	err = in.Seed(install.SeedConfig{
-		Release:    release,
-		Sources:    sourcesFiles(job.Definition, release),
+		Release:    release(job.Definition),
+		Sources:    sources,
 		Users:      job.Lock.Users,
 		Groups:     job.Lock.Groups,
 		Recommends: job.Definition.Recommends,
@@ -201,7 +202,3 @@ func (Installer) Finish(ctx context.Context, job *distro.Job) error {
 	defer in.Close()
 	return in.Finish()
 }
-
-// sourcesFiles is what the machine's own apt is told: official or declared
-// addresses, never those of the host's mirror.
-func sourcesFiles(d *machine.Definition, release string) map[string]string { return nil }
