@@ -206,7 +206,15 @@ func (b *Builder) remembered(ctx context.Context, family distro.Family, r distro
 // layers computes the key of every layer from all that goes into it.
 func (b *Builder) layers(p *Prepared) ([]Layer, error) {
 	d := p.Definition
-	base := digest(formatVersion, "base", d.System, d.Arch, d.Base, hashes(p.Base), d.Repositories, d.Sources,
+	family, err := b.family(d)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := family.Sources(d)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.File, err)
+	}
+	base := digest(formatVersion, "base", d.System, d.Arch, d.Base, hashes(p.Base), sources,
 		p.Lock.Users, p.Lock.Groups, p.Lock.Date.Unix())
 	packages := digest(formatVersion, "packages", base, hashes(p.Rest), d.Debconf, d.Hooks.Essential, skipInitramfs(p))
 	layers := []Layer{{"base", base, ""}, {"packages", packages, base}}

@@ -84,6 +84,9 @@ type Family interface {
 	Items(ctx context.Context, d *machine.Definition, lock *plan.Lock, packages []plan.Package) ([]fetch.Item, error)
 	// Fetcher fetches them, with the family's idea of proxies and credentials.
 	Fetcher(d *machine.Definition) (*fetch.Fetcher, error)
+	// Sources is what the machine's own package manager is told, by file name;
+	// it is part of the base layer's key.
+	Sources(d *machine.Definition) (map[string]string, error)
 	// Older tells whether version a is older than version b.
 	Older(a, b string) bool
 	// Unpack turns a fetched package into a pack of the store.

@@ -129,6 +129,9 @@ func (f *Family) Fetcher(d *machine.Definition) (*fetch.Fetcher, error) {
 	return t.fetcher()
 }
 
+// Sources implements distro.Family.
+func (f *Family) Sources(d *machine.Definition) (map[string]string, error) { return aptFiles(d) }
+
 // Older implements distro.Family.
 func (f *Family) Older(a, b string) bool { return version.Compare(a, b) < 0 }
 
