@@ -29,6 +29,7 @@ type Deb struct {
 
 	Fields  string            // further control fields, each with its newline
 	Files   map[string]string // absolute path to content: regular files, mode 0644
+	Modes   map[string]int64  // other modes of Files
 	Entries []tar.Header      // anything else, entered before Files as it stands
 	Scripts map[string]string // control members: preinst, postinst, conffiles, triggers, templates...
 
@@ -133,7 +134,11 @@ func (d Deb) dataTar(t testing.TB) []byte {
 	made := map[string]bool{"/": true}
 	for _, name := range sorted(d.Files) {
 		w.parents(made, path.Dir(name))
-		w.file(tar.Header{Name: "." + name, Mode: 0o644}, d.Files[name])
+		mode := int64(0o644)
+		if other, ok := d.Modes[name]; ok {
+			mode = other
+		}
+		w.file(tar.Header{Name: "." + name, Mode: mode}, d.Files[name])
 	}
 	return w.close()
 }
