@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
@@ -23,6 +24,9 @@ type server struct {
 // agent serves the control stream; when it ends, the machine ends.
 func agent(args []string) {
 	runtime.UnlockOSThread()
+	// Inits send these to everybody at the end, when the console still matters.
+	// They are caught, not ignored: what is ignored would be so in commands too.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
 	for _, fd := range []int{controlFD, consoleFD, notifyFD} {
 		unix.CloseOnExec(fd)
 		unix.SetNonblock(fd, true)

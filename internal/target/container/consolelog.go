@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"slipway/internal/guest/wire"
 )
@@ -22,6 +23,7 @@ type consoleLog struct {
 	size     int64
 	input    io.Writer // to the console of the present run
 	watchers map[chan []byte]bool
+	active   int // watchers that have not left yet, closed ones too
 }
 
 func openConsoleLog(dir string, size int64, own func(string) error) (*consoleLog, error) {
@@ -84,6 +86,7 @@ func (c *consoleLog) watch() chan []byte {
 	w := make(chan []byte, 256)
 	c.mu.Lock()
 	c.watchers[w] = true
+	c.active++
 	c.mu.Unlock()
 	return w
 }
@@ -91,7 +94,27 @@ func (c *consoleLog) watch() chan []byte {
 func (c *consoleLog) unwatch(w chan []byte) {
 	c.mu.Lock()
 	delete(c.watchers, w)
+	c.active--
 	c.mu.Unlock()
+}
+
+// close lets those who watch read to the end.
+func (c *consoleLog) close() {
+	c.mu.Lock()
+	for w := range c.watchers {
+		close(w)
+	}
+	c.watchers = map[chan []byte]bool{}
+	c.mu.Unlock()
+	for range 50 {
+		c.mu.Lock()
+		left := c.active
+		c.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // attach connects a client with the console until it leaves.
@@ -122,7 +145,10 @@ func pump(st *wire.Stream, w chan []byte) wire.Reply {
 	out := st.Writer(wire.Output)
 	for {
 		select {
-		case p := <-w:
+		case p, more := <-w:
+			if !more {
+				return wire.Reply{}
+			}
 			if _, err := out.Write(p); err != nil {
 				return wire.Reply{}
 			}

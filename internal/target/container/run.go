@@ -25,6 +25,7 @@ type incarnation struct {
 	exited  chan struct{} // closed when init has ended
 	events  chan wire.Event
 	link    *attachment
+	shown   chan struct{} // closed when the console has been read to its end
 }
 
 // startDeadline is how long the guest helper may take until it answers.
@@ -147,7 +148,11 @@ func (r *incarnation) meet(s *supervisor, control *os.File) error {
 			case "error":
 				return errors.New(e.Text)
 			case "agent":
-				go s.console.follow(r.session)
+				r.shown = make(chan struct{})
+				go func() {
+					s.console.follow(r.session)
+					close(r.shown)
+				}()
 			case "init":
 				s.setAgent(r, e.Text)
 				return nil
@@ -236,6 +241,10 @@ func (r *incarnation) kill() {
 func (r *incarnation) close() error {
 	var errs []error
 	if r.session != nil {
+		select {
+		case <-r.shown:
+		case <-time.After(500 * time.Millisecond):
+		}
 		r.session.Close()
 	}
 	if r.link != nil {

@@ -223,6 +223,9 @@ func (s *supervisor) own(path string) error {
 
 // finish removes everything but, when the machine ended by itself, its record.
 func (s *supervisor) finish() error {
+	if s.console != nil {
+		s.console.close()
+	}
 	err := joinErrors(s.closeNetwork(), s.removeStorage())
 	if s.stopping() || !s.wasUp {
 		return joinErrors(err, os.RemoveAll(s.dir))
