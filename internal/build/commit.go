@@ -28,11 +28,13 @@ func (b *work) commit(l Layer, t *staged) error {
 			return err
 		}
 		b.known.inherit(below, t.upper)
+		t.devices = append(t.devices, nodes(below)...)
 	}
 	m, err := tree.Scan(b.ctx, t.root, tree.ScanOptions{Known: b.known.find})
 	if err != nil {
 		return err
 	}
+	addDevices(m, t.devices)
 	if t.root != t.upper {
 		if err := sandbox.Unmount(t.root); err != nil {
 			return fmt.Errorf("unmounting the tree: %w", err)
@@ -90,4 +92,31 @@ func clampTimes(root string, date time.Time) error {
 		}
 	}
 	return nil
+}
+
+// nodes lists the device nodes of a manifest.
+func nodes(m *tree.Manifest) []tree.Entry {
+	var out []tree.Entry
+	for _, e := range m.Entries {
+		if e.Type == tree.Char || e.Type == tree.Block {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// addDevices puts device nodes where the scanned tree has their folder and
+// nothing of their name.
+func addDevices(m *tree.Manifest, devices []tree.Entry) {
+	var missing []tree.Entry
+	seen := map[string]bool{}
+	for _, e := range devices {
+		if in := m.Lookup(tree.Parent(e.Path)); in == nil || in.Type != tree.Dir || seen[e.Path] || m.Lookup(e.Path) != nil {
+			continue
+		}
+		seen[e.Path] = true
+		missing = append(missing, e)
+	}
+	m.Entries = append(m.Entries, missing...)
+	m.Sort()
 }

@@ -14,6 +14,7 @@ import (
 	"slipway/internal/machine"
 	"slipway/internal/sandbox"
 	"slipway/internal/store"
+	"slipway/internal/tree"
 )
 
 // distroJob is the installation as the family sees it.
@@ -30,6 +31,7 @@ func (b *work) distroJob(t *staged) *distro.Job {
 		Step:     func(name string) { b.step("%s", name) },
 		Log:      func(text string) { b.emit(event{Log: text}) },
 		Unpacked: b.known.add,
+		Device:   func(e tree.Entry) { t.devices = append(t.devices, e) },
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"slipway/internal/machine"
 	"slipway/internal/sandbox"
 	"slipway/internal/store"
+	"slipway/internal/tree"
 )
 
 // Installers is the worker's table of families; cmd fills it in before
@@ -94,6 +95,8 @@ type staged struct {
 	root   string // the whole tree
 	upper  string // what this layer adds
 	parent *store.Layer
+	// devices cannot be made in a user namespace: they are in the manifest only
+	devices []tree.Entry
 }
 
 func (b *work) open(l Layer, stage string) (*staged, error) {

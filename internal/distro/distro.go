@@ -13,6 +13,7 @@ import (
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
 	"slipway/internal/store"
+	"slipway/internal/tree"
 )
 
 // Request asks a family to choose packages.
@@ -69,6 +70,9 @@ type Job struct {
 	Epoch int64
 	// Unpacked tells the pipeline of a file whose digest is known, so that it is not read again.
 	Unpacked func(path string, pack *store.Pack, index int)
+	// Device tells the pipeline of a device node, which cannot be made in the
+	// folder and lives in the manifest only.
+	Device func(e tree.Entry)
 }
 
 // Family is one way to package Linux.

@@ -26,6 +26,13 @@ func open(job *distro.Job) (*install.Installer, error) {
 	})
 }
 
+// tellDevices passes on the nodes that could not be made.
+func tellDevices(in *install.Installer, job *distro.Job) {
+	for _, e := range in.Devices() {
+		job.Device(e)
+	}
+}
+
 func runner(job *distro.Job) install.RunFunc {
 	return func(ctx context.Context, args, env []string, stdin io.Reader, out io.Writer) error {
 		return job.Command(ctx, sandbox.Command{Args: args, Env: env, Stdin: stdin, Stdout: out, Stderr: out, RunTmpfs: false})
@@ -82,6 +89,7 @@ func (Installer) Packages(ctx context.Context, job *distro.Job) (err error) {
 		return err
 	}
 	defer in.Close()
+	defer tellDevices(in, job)
 	guard, err := in.Guard()
 	if err != nil {
 		return err
@@ -200,5 +208,6 @@ func (Installer) Finish(ctx context.Context, job *distro.Job) error {
 		return err
 	}
 	defer in.Close()
+	defer tellDevices(in, job)
 	return in.Finish()
 }

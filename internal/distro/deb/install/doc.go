@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"slipway/internal/store"
+	"slipway/internal/tree"
 )
 
 // Package is one package to install.
@@ -95,7 +96,7 @@ type Installer struct {
 	ids  *owners
 
 	extracted map[string]bool // SHA-256 of packages whose files are in place
-	devices   []Device
+	devices   []tree.Entry
 
 	keepOwner bool // tests as a normal user: files stay ours
 }
@@ -129,15 +130,3 @@ func New(opt Options) (*Installer, error) {
 
 // Close releases the tree's descriptors. The tree stays as it is.
 func (in *Installer) Close() { in.root.close() }
-
-// Device is a device node that a package holds and that could not be made,
-// because a user namespace may not make any. It belongs in the manifest.
-type Device struct {
-	Package string
-	Path    string
-	Pack    *store.Pack
-	Index   int
-}
-
-// Devices lists the device nodes that were left out.
-func (in *Installer) Devices() []Device { return in.devices }

@@ -212,7 +212,7 @@ func (j *job) create(i int, e *tree.Entry, name string, a attrs) error {
 	default:
 		err = mknod(d.fd, base, e)
 		if err == unix.EPERM {
-			j.in.devices = append(j.in.devices, Device{j.p.Name, j.in.root.realPath(d, base), j.pack, i})
+			j.in.leaveOut(e, j.in.root.realPath(d, base), a)
 			return nil
 		}
 	}
