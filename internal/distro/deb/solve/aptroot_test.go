@@ -27,6 +27,7 @@ type aptRoot struct {
 	packages  []*control.Package
 	installed []*control.Package
 	suite     string
+	foreign   []string
 }
 
 func aptRoots(t testing.TB) []*aptRoot {
@@ -46,6 +47,13 @@ func aptRoots(t testing.TB) []*aptRoot {
 
 func openRoot(t testing.TB, dir string) *aptRoot {
 	r := &aptRoot{dir: dir}
+	if b, err := os.ReadFile(filepath.Join(dir, "var/lib/dpkg/arch")); err == nil {
+		for _, arch := range strings.Fields(string(b)) {
+			if arch != "amd64" {
+				r.foreign = append(r.foreign, arch)
+			}
+		}
+	}
 	sources, err := os.ReadFile(filepath.Join(dir, "etc/apt/sources.list"))
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +100,14 @@ func (r *aptRoot) loadIndex(t testing.TB, base, suite, component string) {
 			o.Label = value
 		}
 	}
-	r.packages = append(r.packages, readPackages(t, prefix+"_"+component+"_binary-amd64_Packages", o)...)
+	for _, arch := range append([]string{"amd64"}, r.foreign...) {
+		list := readPackages(t, prefix+"_"+component+"_binary-"+arch+"_Packages", o)
+		for _, c := range list {
+			if arch == "amd64" || c.Architecture == arch {
+				r.packages = append(r.packages, c)
+			}
+		}
+	}
 }
 
 func readPackages(t testing.TB, name string, o *control.Origin) []*control.Package {
@@ -168,6 +183,7 @@ func parseSimulation(out string) simulation {
 		if len(f) < 2 {
 			continue
 		}
+		f[1] = strings.TrimSuffix(f[1], ":amd64")
 		switch f[0] {
 		case "Inst":
 			for _, w := range f[2:] {

@@ -81,7 +81,7 @@ func compareSets(want simulation, sol *solve.Solution, err error) string {
 	}
 	have := map[string]string{}
 	for _, p := range sol.Rest {
-		have[p.Name] = p.Version
+		have[display(p)] = p.Version
 	}
 	var diff []string
 	for _, name := range slices.Sorted(maps.Keys(want.install)) {
@@ -96,7 +96,7 @@ func compareSets(want simulation, sol *solve.Solution, err error) string {
 	}
 	var gone []string
 	for _, p := range sol.Removed {
-		gone = append(gone, p.Name)
+		gone = append(gone, display(p))
 	}
 	slices.Sort(gone)
 	slices.Sort(want.remove)
@@ -116,19 +116,19 @@ func aptSteps(steps []order.Step) []string {
 		for _, p := range s.Packages {
 			switch s.Op {
 			case order.Unpack:
-				lines = append(lines, "Inst "+p.Name)
+				lines = append(lines, "Inst "+display(p))
 				waiting = append(waiting, p)
 			case order.Configure:
-				lines = append(lines, "Conf "+p.Name)
+				lines = append(lines, "Conf "+display(p))
 				done[p] = true
 			case order.Remove:
-				lines = append(lines, "Remv "+p.Name)
+				lines = append(lines, "Remv "+display(p))
 			}
 		}
 	}
 	for _, p := range waiting {
 		if !done[p] {
-			lines = append(lines, "Conf "+p.Name)
+			lines = append(lines, "Conf "+display(p))
 		}
 	}
 	return lines
@@ -252,7 +252,7 @@ func (r *aptRoot) compareBase(t *testing.T, set string, sol *solve.Solution) {
 		}
 	}
 	for _, p := range sol.Base {
-		have = append(have, "Inst "+p.Name)
+		have = append(have, "Inst "+display(p))
 	}
 	if !slices.Equal(have, want) {
 		t.Errorf("the essential set or its order is not that of apt (%d and %d packages)", len(have), len(want))
@@ -484,7 +484,7 @@ func (r *aptRoot) mainSuiteSystem(t *testing.T) []*control.Package {
 			main = append(main, c)
 		}
 	}
-	sol, err := solve.Solve(solve.Problem{Packages: main, Native: "amd64", BaseSet: "important", Suite: r.suite,
+	sol, err := solve.Solve(solve.Problem{Packages: main, Native: "amd64", Foreign: r.foreign, BaseSet: "important", Suite: r.suite,
 		Want: []solve.Want{{Spec: "openssh-server"}, {Spec: "python3"}, {Spec: "curl"}, {Spec: "libssl-dev"}, {Spec: "vim"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -520,5 +520,54 @@ func solveServer(b *testing.B, p *pool.Pool, suite string) {
 		Want: []solve.Want{{Spec: "nginx"}, {Spec: "php-fpm"}, {Spec: "mariadb-server"}}})
 	if err != nil {
 		b.Fatal(err)
+	}
+}
+
+// display is a package's name as apt prints it.
+func display(c *control.Package) string {
+	if c.Architecture == "all" || c.Architecture == "amd64" {
+		return c.Name
+	}
+	return c.Name + ":" + c.Architecture
+}
+
+// TestForeign asks for packages of another architecture, in roots that have one.
+func TestForeign(t *testing.T) {
+	for _, r := range aptRoots(t) {
+		if len(r.foreign) == 0 {
+			continue
+		}
+		t.Run(filepath.Base(r.dir), func(t *testing.T) {
+			installed := r.mainSuiteSystem(t)
+			status := r.writeStatus(t, installed)
+			p := pool.New("amd64", r.foreign, r.packages, installed)
+			apt := p.Find("apt")
+			apt.Essential, apt.Important = true, true
+			equal, total, alike := 0, 0, 0.0
+			for _, name := range append([]string{"wine32", "libc6-dev", "libgtk-3-0t64", "python3-minimal", "gcc"}, r.sample(sampleSize()/10)...) {
+				if p.FindArch(name, r.foreign[0]) != nil {
+					name += ":" + r.foreign[0]
+				}
+				total++
+				want := parseSimulation(r.apt(t, "-o", "APT::Architectures::=amd64", "-o", "APT::Architectures::="+r.foreign[0], "-o", "Dir::State::status="+status,
+					"-o", "APT::Install-Recommends=false", "install", name))
+				sol, err := solve.Solve(solve.Problem{Pool: p, Native: "amd64", Foreign: r.foreign, Installed: installed, Want: []solve.Want{{Spec: name}}})
+				if diff := compareSets(want, sol, err); diff != "" {
+					t.Logf("%s: %s", name, diff)
+					continue
+				} else if err != nil {
+					t.Logf("both refuse: %v", err)
+				} else {
+					alike += similarity(t, want, sol)
+				}
+				equal++
+			}
+			// Where both architectures of a name are installed, apt's sort leaves
+			// their sequence to chance, so the steps are only reported.
+			t.Logf("%d of %d equal, steps %.0f%% alike", equal, total, 100*alike/float64(max(equal, 1)))
+			if equal*100 < total*90 {
+				t.Errorf("only %d of %d are those of apt", equal, total)
+			}
+		})
 	}
 }

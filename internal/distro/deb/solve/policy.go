@@ -20,22 +20,30 @@ type Pin struct {
 
 // policy decides which version of a package an installation would take.
 type policy struct {
-	pins   []Pin
-	chosen map[*pool.Package]*pool.Version // "name=version" and "name/suite"
-	suites map[*control.Origin]int
+	pins    []Pin
+	named   map[string][]int // positions of pins for one plain name
+	general []int            // positions of the other pins, but for those of whole indexes
+	suites  map[*control.Origin]int
 }
 
 func newPolicy(pins []Pin) *policy {
-	return &policy{pins: pins, chosen: map[*pool.Package]*pool.Version{}, suites: map[*control.Origin]int{}}
+	p := &policy{pins: pins, named: map[string][]int{}, suites: map[*control.Origin]int{}}
+	for i, pin := range pins {
+		switch {
+		case pin.Package == "*":
+		case strings.ContainsAny(pin.Package, "*?[/: \t\n"):
+			p.general = append(p.general, i)
+		default:
+			p.named[pin.Package] = append(p.named[pin.Package], i)
+		}
+	}
+	return p
 }
 
 // candidate is the version with the highest priority; of equal ones the
 // highest version. Installed versions are only left for a lower one at
 // priority 1000 and above.
 func (p *policy) candidate(pkg *pool.Package) *pool.Version {
-	if v := p.chosen[pkg]; v != nil {
-		return v
-	}
 	var best *pool.Version
 	bestPriority := -1
 	for _, v := range pkg.Versions {
@@ -53,10 +61,8 @@ func (p *policy) candidate(pkg *pool.Package) *pool.Version {
 
 // priority is apt's pin priority of a version.
 func (p *policy) priority(v *pool.Version) int {
-	for _, pin := range p.pins {
-		if pin.Package != "*" && pin.names(v) && pin.matchesVersion(v) {
-			return pin.Priority
-		}
+	if pin, ok := p.first(v); ok {
+		return pin.Priority
 	}
 	best := -1
 	if v.Package.Installed == v {
@@ -69,6 +75,23 @@ func (p *policy) priority(v *pool.Version) int {
 		best = max(best, p.originPriority(o))
 	}
 	return best
+}
+
+// first is the first pin that names the version.
+func (p *policy) first(v *pool.Version) (pin Pin, ok bool) {
+	at := len(p.pins)
+	for _, list := range [][]int{p.named[v.Package.Name], p.general} {
+		for _, i := range list {
+			if i < at && p.pins[i].names(v) && p.pins[i].matchesVersion(v) {
+				at = i
+				break
+			}
+		}
+	}
+	if at == len(p.pins) {
+		return Pin{}, false
+	}
+	return p.pins[at], true
 }
 
 // originPriority is the priority of one index.
