@@ -87,7 +87,9 @@ func (b *Builder) lockIDs(ctx context.Context, d *machine.Definition, opt Option
 	if p.Layers, err = b.layers(p); err != nil {
 		return err
 	}
-	p.Layers = p.Layers[:2] // the packages' layer: users of the definition are not the scripts' choice
+	if last := len(p.Layers) - 1; p.Layers[last].Kind == "secrets" {
+		p.Layers = p.Layers[:last] // a lock is written without anybody's secrets
+	}
 	result, err := b.Make(ctx, p, opt)
 	if err != nil {
 		return err

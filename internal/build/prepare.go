@@ -214,9 +214,9 @@ func (b *Builder) layers(p *Prepared) ([]Layer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.File, err)
 	}
-	base := digest(formatVersion, "base", d.System, d.Arch, d.Base, hashes(p.Base), sources,
-		p.Lock.Users, p.Lock.Groups, p.Lock.Date.Unix())
-	packages := digest(formatVersion, "packages", base, hashes(p.Rest), d.Debconf, d.Hooks.Essential, skipInitramfs(p))
+	base := digest(formatVersion, "base", d.System, d.Arch, d.Base, hashes(p.Base), sources, p.Lock.Date.Unix())
+	packages := digest(formatVersion, "packages", base, hashes(p.Rest), p.Lock.Steps[p.Class], d.Debconf,
+		hookCommands(d.Hooks.Essential), skipInitramfs(p), p.Lock.Users, p.Lock.Groups)
 	layers := []Layer{{"base", base, ""}, {"packages", packages, base}}
 	if hasContent(d) {
 		content, err := contentDigest(d)
@@ -233,6 +233,15 @@ func (b *Builder) layers(p *Prepared) ([]Layer, error) {
 		layers = append(layers, Layer{"secrets", digest(formatVersion, "secrets", parent, secret), parent})
 	}
 	return layers, nil
+}
+
+// hookCommands are commands without their positions, which change nothing.
+func hookCommands(list []machine.Command) []machine.Command {
+	out := append([]machine.Command(nil), list...)
+	for i := range out {
+		out[i].Pos = machine.Position{}
+	}
+	return out
 }
 
 // hasContent tells whether the definition changes the tree beyond its packages.

@@ -42,10 +42,13 @@ func (b *work) packages(t *staged) error {
 	if err := b.installer.Packages(b.ctx, j); err != nil {
 		return err
 	}
-	for _, c := range b.definition.Hooks.Essential {
-		_ = c // run by the installer at its moment, between base and rest
+	if err := b.installer.Finish(b.ctx, j); err != nil {
+		return err
 	}
-	return b.installer.Finish(b.ctx, j)
+	if err := renumber(t.root, b.Lock.Users, b.Lock.Groups); err != nil {
+		return fmt.Errorf("giving users and groups the lock's numbers: %w", err)
+	}
+	return nil
 }
 
 func (b *work) definitionLayer(t *staged) error {

@@ -97,7 +97,7 @@ func (Installer) Packages(ctx context.Context, job *distro.Job) (err error) {
 	defer func() { err = errors.Join(err, guard()) }()
 	if len(job.Definition.Debconf) > 0 {
 		job.Step("answer debconf's questions")
-		if err := in.Preseed(ctx, job.Definition.Debconf); err != nil {
+		if err := in.Preseed(ctx, job.Definition.Debconf, packages(job.Rest)...); err != nil {
 			return err
 		}
 	}
