@@ -1,5 +1,9 @@
 # The desk: every job of this repository in one place.
 GO ?= go
+SHELL = /bin/bash
+.SHELLFLAGS = -o pipefail -c
+# More for go test in the longer tiers, as -json.
+TESTFLAGS ?= -v
 export CGO_ENABLED = 0
 
 .PHONY: all check test boot long equal bench guest fuzz cover clean
@@ -21,11 +25,11 @@ test:
 
 # The longer tier: the gallery started and proved, equality of one set each.
 boot:
-	SLIPWAY_TIER=boot $(GO) test -count=1 -timeout 40m -v -run 'Gallery|Equality|Faults|Oracle' ./internal/e2e/... ./internal/distro/deb/... | grep -vE '^=== (RUN|PAUSE|CONT)'
+	SLIPWAY_TIER=boot $(GO) test -count=1 -timeout 40m $(TESTFLAGS) -run 'Gallery|Equality|Faults|Oracle|Alpine' ./internal/e2e/... ./internal/distro/deb/... | grep -vE '^=== (RUN|PAUSE|CONT)'
 
 # The whole grid, by hand; its last result is recorded in bench/.
 long:
-	SLIPWAY_TIER=long $(GO) test -count=1 -timeout 6h -v ./internal/e2e/... ./internal/distro/deb/...
+	SLIPWAY_TIER=long $(GO) test -count=1 -timeout 6h $(TESTFLAGS) ./internal/e2e/... ./internal/distro/deb/...
 
 # make equal SET=nginx RELEASE=trixie
 equal: slipway
