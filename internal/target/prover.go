@@ -166,6 +166,8 @@ func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.S
 		var cause error
 		if !e.OK {
 			cause = errors.New(e.Text)
+		} else if e.Text != "" {
+			step.Note(e.Text)
 		}
 		at := time.Duration(e.Seconds * float64(time.Second))
 		stages.Add(e.Stage, max(at-before, 0), cause)
