@@ -49,8 +49,8 @@ A checksum (OUT.sha256) and a package manifest (OUT.spdx.json) lie beside it.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&out, "output", "o", "", "write an image; the format follows the suffix")
-	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "packages for: plain, container")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write an image to `OUT`; the format follows the suffix")
+	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "`CLASS` of packages: plain, container")
 	flags.add(cmd)
 	return profiling(env, cmd)
 }

@@ -40,9 +40,9 @@ type buildFlags struct {
 
 func (f *buildFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.locked, "locked", false, "build only what FILE.lock pins, and fail otherwise")
-	cmd.Flags().StringVar(&f.lock, "lock", "", "use this lock instead of FILE.lock")
+	cmd.Flags().StringVar(&f.lock, "lock", "", "use this `LOCK` instead of FILE.lock")
 	cmd.Flags().BoolVar(&f.refresh, "refresh", false, "ask the archive even when the stored indexes are fresh")
-	cmd.Flags().BoolVar(&f.offline, "offline", false, "use only what is in the store")
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "use only what is in the store; never the network")
 	cmd.Flags().BoolVar(&f.debugShell, "debug-shell", false, "enter the tree when a step in it fails")
 }
 

@@ -15,7 +15,13 @@ func newCheck(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Say everything about a definition that can be known without building",
-		Args:  oneFile,
+		Long: `Check a definition: its structure, the files that it names, and its packages
+against the signed indexes of the archive, which are fetched when they are absent
+or stale. All problems of a file are reported at once, each with file, line and
+column. Nothing is built. An invalid definition exits 1.`,
+		Example: `  slipway check web.yaml
+  slipway check --structure web.yaml   without network`,
+		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := env.load(args[0])
 			if err != nil {

@@ -13,7 +13,10 @@ func newConsole(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "console NAME",
 		Short: "Connect this terminal with a machine's console (ctrl-] leaves it)",
-		Args:  cobra.ExactArgs(1),
+		Long: `Connect this terminal with the machine's console, on which its getty offers a
+login. ctrl-] leaves it; the machine goes on.`,
+		Example: `  slipway console hello`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, ok := env.Stdin.(*os.File)
 			if !ok || !isTerminal(in) {

@@ -12,6 +12,9 @@ func newCp(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "cp FROM TO",
 		Short: "Copy files between the host and a machine; NAME:/path is in the machine",
+		Long: `Copy a file or a folder. A target that is a folder gets it under its own name. In
+the machine everything belongs to root and keeps its permissions; each file is
+replaced in one step.`,
 		Example: `  slipway cp ./site hello:/var/www/html
   slipway cp hello:/etc/nginx/nginx.conf .`,
 		Args: cobra.ExactArgs(2),

@@ -15,8 +15,12 @@ func newDiff(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Compare two machines: packages, files, modes, sizes",
-		Long:  "Compare two definitions, image files, folders or keys of the store. Exit status 1 when they differ.",
-		Args:  cobra.ExactArgs(2),
+		Long: `Compare two machines: packages with their versions, files, modes, owners, sizes. A
+and B are definitions (which are built), image files, folders, or keys of the
+store. Exit status 1 when they differ.`,
+		Example: `  slipway diff web.yaml web.tar
+  slipway diff old.yaml new.yaml`,
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := env.builder()
 			if err != nil {

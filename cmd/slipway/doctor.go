@@ -13,7 +13,10 @@ func newDoctor(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this host can and cannot do, each with its one-line fix",
-		Args:  cobra.NoArgs,
+		Long: `Try everything that slipway needs of this host and say for each whether it works,
+and if not the one line that cures it.`,
+		Example: `  slipway doctor`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			host, _ := sandbox.Detect() // what is missing is among the checks
 			dir, err := env.storeDir()

@@ -14,6 +14,12 @@ func newDown(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down NAME... | --all",
 		Short: "Stop machines and undo everything that starting them changed",
+		Long: `Stop machines in order, and undo everything that starting them changed: addresses,
+ports, mounts, control groups and the files that they wrote. What stays is what
+state: names, and what was started with up --keep. It also clears away machines
+that ended by themselves. The names are printed as they are gone.`,
+		Example: `  slipway down hello
+  slipway down --all`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
 				return errors.New("name the machines, or say --all")

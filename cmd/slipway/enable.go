@@ -16,7 +16,12 @@ func newEnable(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "enable NAME",
 		Short: "Start a machine with the host (writes a unit for the host's init)",
-		Args:  cobra.ExactArgs(1),
+		Long: `Write and enable a unit that runs slipway up with the definition of a running
+machine when the host starts: a systemd unit (a user's own for a normal user) or an
+OpenRC script. The slipway program must lie where it lasts: that of go run is
+refused.`,
+		Example: `  slipway enable hello`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			unit, err := env.unit(args[0])
 			if err != nil {
@@ -41,7 +46,10 @@ func newDisable(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "disable NAME",
 		Short: "No longer start a machine with the host",
-		Args:  cobra.ExactArgs(1),
+		Long: `Disable and remove the unit that slipway enable wrote. The machine itself is left
+as it is.`,
+		Example: `  slipway disable hello`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			unit, err := env.unit(args[0])
 			if err != nil {

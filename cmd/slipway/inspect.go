@@ -15,7 +15,11 @@ func newInspect(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "inspect NAME",
 		Short: "Show a machine's addresses, sockets, ids, limits, memory and boot time",
-		Args:  cobra.ExactArgs(1),
+		Long: `Show what is known about a machine: its definition and build, addresses, published
+ports, listening sockets, init, ids on the host, memory in use, bytes written since
+it was built, boot time and restarts.`,
+		Example: `  slipway inspect hello`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := container.Find("", args[0])
 			if err != nil {

@@ -14,8 +14,12 @@ import (
 func newLock(env *Env) *cobra.Command {
 	var flags buildFlags
 	cmd := &cobra.Command{
-		Use:     "lock FILE",
-		Short:   "Pin every package by hash in FILE.lock, keeping what it pins already",
+		Use:   "lock FILE",
+		Short: "Pin every package by hash in FILE.lock, keeping what it pins already",
+		Long: `Write FILE.lock: every package with its version and SHA-256, the indexes that they
+were chosen from, the order of installation, and the numbers of users and groups
+that maintainer scripts chose (so the machine is built once). What the lock pins
+already is kept; only the difference is resolved. Every later build obeys it.`,
 		Example: "  slipway lock web.yaml && git add web.yaml.lock",
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -31,7 +35,10 @@ func newUpdate(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "update FILE",
 		Short: "Renew FILE.lock with the archive's newest versions, and say what changed",
-		Args:  oneFile,
+		Long: `Resolve everything anew with the newest signed indexes and write FILE.lock. The
+numbers of users and groups are kept. What changed is printed, a line each.`,
+		Example: `  slipway update web.yaml && slipway test web.yaml`,
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			flags.refresh = true
 			return env.writeLock(cmd.Context(), args[0], flags, build.TakeNewest)
@@ -46,7 +53,10 @@ func newOutdated(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "outdated FILE",
 		Short: "Compare FILE.lock with the archive; exit 1 when something newer is there",
-		Args:  oneFile,
+		Long: `Say what the archive has newer than FILE.lock pins, a line each. Exit status 1 when
+there is something, so that a scheduled job can tell.`,
+		Example: `  slipway outdated web.yaml || slipway update web.yaml`,
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := env.load(args[0])
 			if err != nil {

@@ -15,7 +15,12 @@ func newLogs(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs NAME [-f]",
 		Short: "Print a machine's log: the journal, else its console",
-		Args:  cobra.ExactArgs(1),
+		Long: `Print a running machine's journal, else its syslog, else what its console showed.
+Of a machine that has ended the console is what is left.`,
+		Example: `  slipway logs hello -n 20
+  slipway logs hello -f
+  slipway logs hello --console`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := container.Find("", args[0])
 			if err != nil {
@@ -34,6 +39,6 @@ func newLogs(env *Env) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until interrupted")
 	cmd.Flags().BoolVar(&console, "console", false, "what init wrote on the console")
-	cmd.Flags().StringVarP(&lines, "lines", "n", "", "only the last so many lines")
+	cmd.Flags().StringVarP(&lines, "lines", "n", "", "only the last `N` lines")
 	return cmd
 }

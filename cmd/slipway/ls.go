@@ -16,7 +16,13 @@ func newLs(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls",
 		Short: "List the machines that run or have ended by themselves",
-		Args:  cobra.NoArgs,
+		Long: `List machines with their state: starting, up, failed (it ended by itself, not in
+order) or stopped (it powered itself off). With --json an array of
+{name, target, state, since, addresses, ports, pid}; pid is the machine's init as
+the host sees it.`,
+		Example: `  slipway ls
+  slipway ls --json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := container.List("")
 			if err != nil {

@@ -17,7 +17,13 @@ func newPlan(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan FILE",
 		Short: "Say what would be fetched, built, started or restarted",
-		Args:  oneFile,
+		Long: `Resolve the packages and say in plain words what build or up would do now: what is
+fetched, which layers are built, what starts or restarts, and which packages a key
+implied. Nothing is written but to the store. With --json:
+
+  {"packages": [{"name", "version", "arch", "implied_by"}], "fetch_bytes": N, "steps": [...]}`,
+		Example: `  slipway plan gallery/hello.yaml`,
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := env.load(args[0])
 			if err != nil {
@@ -45,7 +51,7 @@ func newPlan(env *Env) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&class, "for", string(plan.Container), "packages for: plain, container")
+	cmd.Flags().StringVar(&class, "for", string(plan.Container), "`CLASS` of packages: plain, container")
 	flags.add(cmd)
 	return cmd
 }

@@ -20,7 +20,8 @@ func newRepro(env *Env) *cobra.Command {
 		Short: "Build twice under shuffled conditions and name the first byte that differs",
 		Long: `Build a definition twice, into two fresh stores, with another umask, locale,
 time zone, working folder and number of processors, and compare the trees.`,
-		Args: oneFile,
+		Example: `  slipway repro gallery/hello.yaml`,
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := env.load(args[0])
 			if err != nil {
@@ -53,7 +54,7 @@ time zone, working folder and number of processors, and compare the trees.`,
 			return &statusError{status: exitFailed}
 		},
 	}
-	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "packages for: plain, container")
+	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "`CLASS` of packages: plain, container")
 	flags.add(cmd)
 	return profiling(env, cmd)
 }
@@ -67,7 +68,8 @@ func (e *Env) printRepro(r *build.Reproduction) error {
 		_, err := fmt.Fprintf(e.Stdout, "equal: tree %s\n", r.Tree)
 		return err
 	}
-	fmt.Fprintf(e.Stdout, "not equal: %d entries differ in the %s layer; the first:\n  %v\n", r.Count, r.Layer, r.First)
+	fmt.Fprintf(e.Stdout, "not equal: %d entries differ in the %s layer; the first:\n  /%s %s %v\n",
+		r.Count, r.Layer, r.First.Path, r.First.Change, r.First.Attrs)
 	if r.Package != "" {
 		fmt.Fprintf(e.Stdout, "  package %s", r.Package)
 		if r.Script != "" {

@@ -12,7 +12,10 @@ func newReset(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "reset NAME",
 		Short: "Restart a machine in its built state; only state: paths are kept",
-		Args:  cobra.ExactArgs(1),
+		Long: `Restart a machine and throw away everything that it has written since it was built,
+but for what state: names.`,
+		Example: `  slipway reset hello`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := container.Find("", args[0])
 			if err != nil {

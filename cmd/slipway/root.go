@@ -79,18 +79,20 @@ func newRoot(env *Env) *cobra.Command {
 		},
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.CompletionOptions.DisableDefaultCmd = true // there is our own
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%v (slipway %s --help lists the flags)", err, strings.TrimPrefix(cmd.CommandPath(), "slipway "))
 	})
 	flags := root.PersistentFlags()
-	flags.StringVar(&env.opt.store, "store", "", "folder of the store (default $SLIPWAY_STORE, else the user's cache folder)")
+	flags.StringVar(&env.opt.store, "store", "", "`DIR` of the store (default $SLIPWAY_STORE, else the user's cache folder)")
 	flags.BoolVar(&env.opt.json, "json", false, "print results and events as JSON")
 	flags.BoolVarP(&env.opt.quiet, "quiet", "q", false, "print only results and errors")
 	flags.BoolVarP(&env.opt.verbose, "verbose", "v", false, "print each step and the output of maintainer scripts")
-	flags.StringArrayVar(&env.opt.set, "set", nil, "override a key of the definition: dotted.path=YAML value (repeatable)")
+	flags.StringArrayVar(&env.opt.set, "set", nil, "override a key of the definition: `KEY=VALUE`, a dotted path and a YAML value (repeatable)")
 	for _, verb := range verbs {
-		root.AddCommand(verb(env))
+		cmd := verb(env)
+		completeWords(cmd)
+		root.AddCommand(cmd)
 	}
 	wrapUsage(root)
 	return root
@@ -128,8 +130,8 @@ func wrapUsage(root *cobra.Command) {
 
 // profiling adds --cpuprofile and --trace to a verb that does long work.
 func profiling(env *Env, cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&env.opt.cpuprofile, "cpuprofile", "", "write a CPU profile of slipway itself to this file")
-	cmd.Flags().StringVar(&env.opt.trace, "trace", "", "write a Chrome trace of every step to this file")
+	cmd.Flags().StringVar(&env.opt.cpuprofile, "cpuprofile", "", "write a CPU profile of slipway itself to this `FILE`")
+	cmd.Flags().StringVar(&env.opt.trace, "trace", "", "write a Chrome trace of every step to this `FILE`")
 	run := cmd.RunE
 	cmd.RunE = func(c *cobra.Command, args []string) (err error) {
 		if env.opt.cpuprofile != "" {

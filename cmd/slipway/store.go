@@ -17,9 +17,11 @@ import (
 
 func newStore(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "store",
-		Short: "Say what is kept, and where",
-		Args:  cobra.NoArgs,
+		Use:     "store",
+		Short:   "Say what is kept, and where",
+		Long:    `Say where the store is, how much it holds of each kind, and its size.`,
+		Example: `  slipway store`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := env.openStore()
 			if err != nil {
@@ -48,7 +50,8 @@ func newGC(env *Env) *cobra.Command {
 		Short: "Remove what no machine uses, the least recently used first",
 		Long: `Remove from the store what no running or kept machine uses. Without a bound
 everything unused goes; with --max-size or --max-age the most recently used stays.`,
-		Args: cobra.NoArgs,
+		Example: `  slipway store gc --max-size 20G`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := env.builder()
 			if err != nil {
@@ -73,8 +76,8 @@ everything unused goes; with --max-size or --max-age the most recently used stay
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&maxSize, "max-size", "", "keep at most this much, as 20G")
-	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "keep what was used within this time, as 720h")
+	cmd.Flags().StringVar(&maxSize, "max-size", "", "keep at most this `SIZE`, as 20G")
+	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "keep what was used within this `TIME`, as 720h")
 	return cmd
 }
 
@@ -82,7 +85,10 @@ func newLog(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "log",
 		Short: "Print the state log: every build, start, probe and stop",
-		Args:  cobra.NoArgs,
+		Long: `Print what was built, started, probed and stopped: time, kind and JSON, the oldest
+first.`,
+		Example: `  slipway store log`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := env.openStore()
 			if err != nil {

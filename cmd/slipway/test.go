@@ -47,9 +47,9 @@ probes and take it down again. Exit status 3 means that a probe failed.`,
 			return env.finish(proof, err)
 		},
 	}
-	cmd.Flags().StringVar(&on, "on", "container", "targets, separated by commas: container")
-	cmd.Flags().StringVar(&report, "report", "", "write the proof as JSON")
-	cmd.Flags().StringVar(&junit, "junit", "", "write the proof as JUnit XML")
+	cmd.Flags().StringVar(&on, "on", "container", "`TARGETS`, separated by commas: container")
+	cmd.Flags().StringVar(&report, "report", "", "write the proof to this `FILE` as JSON")
+	cmd.Flags().StringVar(&junit, "junit", "", "write the proof to this `FILE` as JUnit XML")
 	flags.add(cmd)
 	return profiling(env, cmd)
 }

@@ -41,7 +41,7 @@ Exit status 3 means that a probe failed; the machine stays up for a look.`,
 			return env.finish(proof, err)
 		},
 	}
-	cmd.Flags().StringVar(&on, "on", "container", "target: container")
+	cmd.Flags().StringVar(&on, "on", "container", "`TARGET`: container")
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep what the machine writes for the next start of the same build")
 	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of a running machine of this name")
 	flags.add(cmd)

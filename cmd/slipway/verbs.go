@@ -7,5 +7,5 @@ var verbs = []func(*Env) *cobra.Command{
 	newUp, newDown, newBuild, newTest, newPlan,
 	newLock, newUpdate, newOutdated, newCheck, newWhy, newDiff, newRepro,
 	newShell, newCp, newLogs, newLs, newInspect, newConsole, newWith, newReset,
-	newEnable, newDisable, newStore, newDoctor, newSchema, newVersion,
+	newEnable, newDisable, newStore, newDoctor, newSchema, newVersion, newCompletion,
 }

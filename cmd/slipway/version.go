@@ -14,9 +14,11 @@ var version = "0.1.0-dev"
 
 func newVersion(env *Env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Long:    `Print slipway's version, the revision that it was built from, and Go's.`,
+		Example: `  slipway version`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			revision := "unknown"
 			if info, ok := debug.ReadBuildInfo(); ok {

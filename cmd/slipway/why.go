@@ -14,8 +14,10 @@ func newWhy(env *Env) *cobra.Command {
 	var flags buildFlags
 	var class string
 	cmd := &cobra.Command{
-		Use:     "why FILE PACKAGE",
-		Short:   "Print the shortest chain from the definition to a package",
+		Use:   "why FILE PACKAGE",
+		Short: "Print the shortest chain from the definition to a package",
+		Long: `Print why a package is in a machine: the machine, the package that was asked for
+(or is in the base set, or that a key implied), and what each of them depends on.`,
 		Example: "  slipway why web.yaml libssl3t64",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +40,7 @@ func newWhy(env *Env) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&class, "for", string(plan.Container), "packages for: plain, container")
+	cmd.Flags().StringVar(&class, "for", string(plan.Container), "`CLASS` of packages: plain, container")
 	flags.add(cmd)
 	return cmd
 }

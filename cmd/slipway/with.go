@@ -11,8 +11,12 @@ import (
 
 func newWith(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "with NAME -- CMD...",
-		Short:   "Run a host command in the machine's network, with names that resolve",
+		Use:   "with NAME -- CMD...",
+		Short: "Run a host command in the machine's network, with names that resolve",
+		Long: `Run a command of the host in the network of a machine, where it can reach every
+address and port, and the names of all machines resolve. User, environment and
+files are the caller's. Exit status: the command's; 125 when slipway itself
+failed.`,
 		Example: "  slipway with hello -- curl http://hello/",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
