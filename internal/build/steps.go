@@ -35,7 +35,15 @@ func (b *work) distroJob(t *staged) *distro.Job {
 	}
 }
 
-func (b *work) base(t *staged) error { return b.installer.Base(b.ctx, b.distroJob(t)) }
+// base is finished like a tree of its own: what only its making left behind
+// would make the layers above differ from build to build.
+func (b *work) base(t *staged) error {
+	j := b.distroJob(t)
+	if err := b.installer.Base(b.ctx, j); err != nil {
+		return err
+	}
+	return b.installer.Finish(b.ctx, j)
+}
 
 func (b *work) packages(t *staged) error {
 	j := b.distroJob(t)
