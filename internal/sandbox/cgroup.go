@@ -2,9 +2,11 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -108,7 +110,7 @@ func checkCgroups(root bool) Check {
 	if c.Delegated == "" {
 		check.OK = false
 		check.Detail += "; no group this user may write to"
-		check.Fix = "log in through systemd (its user manager delegates one), or use target: vm"
+		check.Fix = DelegationFix(c.Unified)
 		return check
 	}
 	check.Detail += "; groups can be made in " + c.Delegated
@@ -116,6 +118,32 @@ func checkCgroups(root bool) Check {
 		check.Fix = "have the administrator delegate the controllers: Delegate=yes for user@.service"
 	}
 	return check
+}
+
+// DelegationFix is what gives this user a cgroup2 folder to make groups in: on
+// a host of systemd its user manager does, elsewhere root with one line for the
+// present session.
+func DelegationFix(unified string) string {
+	uid := os.Getuid()
+	if _, err := os.Stat("/run/systemd/system"); err == nil {
+		return fmt.Sprintf("have the user manager delegate one: apt-get install dbus-user-session (as root), then loginctl enable-linger %d, "+
+			"and log in anew (systemd-run --user --scope -p Delegate=yes true must work)", uid)
+	}
+	dir := filepath.Join(unified, "slipway-"+strconv.Itoa(uid))
+	return fmt.Sprintf("as root: mkdir -p %[1]s && chown %[2]d %[1]s %[1]s/cgroup.procs %[1]s/cgroup.threads %[1]s/cgroup.subtree_control && echo %[3]d > %[1]s/cgroup.procs",
+		dir, uid, session())
+}
+
+// session is the process from which this terminal's commands inherit their
+// cgroup: the session's leader, when it is the user's own and still there.
+func session() int {
+	if sid, err := unix.Getsid(0); err == nil && sid > 1 && sid != os.Getpid() {
+		var st unix.Stat_t
+		if unix.Stat(fmt.Sprintf("/proc/%d", sid), &st) == nil && int(st.Uid) == os.Getuid() {
+			return sid
+		}
+	}
+	return os.Getppid()
 }
 
 func checkKVM() Check {

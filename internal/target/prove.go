@@ -75,7 +75,7 @@ func (p *Prover) failed(d *machine.Definition, result *build.Result, stages *pro
 // Test starts the machine under a name of its own, without published ports,
 // proves it and takes it down again.
 func (p *Prover) Test(ctx context.Context, d *machine.Definition, opt build.Options) (proof *probe.Proof, err error) {
-	if err := p.check(d); err != nil {
+	if err := p.check(ctx, d); err != nil {
 		return nil, err
 	}
 	opt.Class = plan.Container

@@ -59,7 +59,7 @@ type UpOptions struct {
 // Up makes the definition's machine run, as it is now, and proves it. A
 // machine that runs already and is unchanged is left alone.
 func (p *Prover) Up(ctx context.Context, d *machine.Definition, opt UpOptions) (*probe.Proof, error) {
-	if err := p.check(d); err != nil {
+	if err := p.check(ctx, d); err != nil {
 		return nil, err
 	}
 	opt.Build.Class = plan.Container
@@ -88,11 +88,14 @@ func (p *Prover) Up(ctx context.Context, d *machine.Definition, opt UpOptions) (
 }
 
 // check finds what cannot work on this target before anything is built.
-func (p *Prover) check(d *machine.Definition) error {
+func (p *Prover) check(ctx context.Context, d *machine.Definition) error {
 	if d.Init == "none" {
 		return fmt.Errorf("%s: init: none makes a tree to be built and entered, not a machine to be started; leave init out", d.At("init"))
 	}
-	return errors.Join(probe.Check(d.Probes, Capabilities)...)
+	if err := errors.Join(probe.Check(d.Probes, Capabilities)...); err != nil {
+		return err
+	}
+	return container.Ready(ctx, d.Name)
 }
 
 func (p *Prover) build(ctx context.Context, d *machine.Definition, opt build.Options, stages *probe.Stages) (*build.Result, error) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"slipway/internal/machine"
+	"slipway/internal/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -134,7 +135,7 @@ func (h *cgroupHost) base() (string, error) {
 	if writable(own) && writable(filepath.Join(own, "cgroup.procs")) {
 		return own, nil
 	}
-	return "", &DelegationError{Path: own}
+	return "", &DelegationError{Path: own, Fix: sandbox.DelegationFix(h.unified)}
 }
 
 // writable asks for the file system identity, which asCaller changes.
@@ -143,11 +144,10 @@ func writable(path string) bool {
 }
 
 // DelegationError means that this user may not make cgroups.
-type DelegationError struct{ Path string }
+type DelegationError struct{ Path, Fix string }
 
 func (e *DelegationError) Error() string {
-	return fmt.Sprintf("a machine needs a cgroup2 folder of its own, and %s is not delegated to you: "+
-		"run slipway under `systemd-run --user --scope -p Delegate=yes`, or let root chown a folder and its cgroup.procs and cgroup.subtree_control to you and put your shell in it", e.Path)
+	return fmt.Sprintf("a machine needs a cgroup2 folder of its own, and %s is not delegated to you\nhint: %s", e.Path, e.Fix)
 }
 
 // enter puts the machine's first process into its cgroups, and then gives the

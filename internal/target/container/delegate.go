@@ -16,6 +16,18 @@ import (
 // gives controllers only to folders whose parent has no processes.
 const leaf = "supervisor"
 
+// Ready tells, before a machine is built, whether this host lets its user
+// start one. As a normal user it may ask the user manager for a scope.
+func Ready(ctx context.Context, name string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	if err := delegate(ctx, name); err != nil {
+		return fmt.Errorf("starting machine %s: %w", name, err)
+	}
+	return nil
+}
+
 // delegate makes sure that this process, and so the supervisor that it starts,
 // is in a cgroup below which machines may have theirs. A normal user without
 // one asks the user manager of systemd for a scope.
@@ -28,17 +40,31 @@ func delegate(ctx context.Context, name string) error {
 		return err
 	}
 	busctl, lookErr := exec.LookPath("busctl")
-	if lookErr != nil || os.Getenv("XDG_RUNTIME_DIR") == "" {
+	bus := userBus()
+	if lookErr != nil || bus == "" {
 		return err
 	}
 	scope := fmt.Sprintf("slipway-%s-%d.scope", name, os.Getpid())
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, callErr := exec.CommandContext(ctx, busctl, scopeCall(scope, os.Getpid())...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, busctl, scopeCall(scope, os.Getpid())...)
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+bus)
+	out, callErr := cmd.CombinedOutput()
 	if callErr != nil {
 		return errors.Join(err, fmt.Errorf("asking the user manager for a scope: %w: %s", callErr, strings.TrimSpace(string(out))))
 	}
 	return enterScope(ctx, scope)
+}
+
+// userBus is the folder of the user manager's sockets: the session's own, or,
+// after su and the like, the usual one (user@.service(5)).
+func userBus() string {
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + strconv.Itoa(os.Getuid())} {
+		if dir != "" && exists(filepath.Join(dir, "bus")) {
+			return dir
+		}
+	}
+	return ""
 }
 
 // scopeCall is the call of org.freedesktop.systemd1(5), StartTransientUnit.
