@@ -15,10 +15,10 @@ import (
 
 // Check is one finding about the host, made by trying.
 type Check struct {
-	Name   string
-	OK     bool
-	Detail string // what was found
-	Fix    string // what a person can do, when something is missing
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"` // what was found
+	Fix    string `json:"fix"`    // what a person can do, when something is missing
 }
 
 const doctorWorker = "sandbox:doctor"

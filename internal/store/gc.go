@@ -31,18 +31,18 @@ type GCOptions struct {
 
 // Item is one thing in the store that can be removed by itself.
 type Item struct {
-	Kind    string // layer, tree, pack, deb, index, temporary
-	Name    string // key, digest or file name
-	Bytes   int64
-	LastUse time.Time
-	Reason  string // why it was removed
+	Kind    string    `json:"kind"` // layer, tree, pack, deb, index, temporary
+	Name    string    `json:"name"` // key, digest or file name
+	Bytes   int64     `json:"bytes"`
+	LastUse time.Time `json:"last_use"`
+	Reason  string    `json:"reason"` // why it was removed
 }
 
 // Report is what GC did.
 type Report struct {
-	Removed []Item
-	Freed   int64 // bytes
-	Kept    int64 // bytes
+	Removed []Item `json:"removed"`
+	Freed   int64  `json:"freed_bytes"` // bytes
+	Kept    int64  `json:"kept_bytes"`  // bytes
 }
 
 // GC removes what is broken or unfinished, and what the bounds leave no room

@@ -32,11 +32,17 @@ func (inv *inventory) total() (n int64) {
 
 // Usage is the size of the parts of a store in bytes, and how many there are.
 type Usage struct {
-	Layers, Packs, Objects, Temporary int // numbers of things
+	Layers    int `json:"layers"`
+	Packs     int `json:"packs"`
+	Objects   int `json:"objects"`
+	Temporary int `json:"temporary"`
 
-	LayerBytes, PackBytes, ObjectBytes, TemporaryBytes int64
+	LayerBytes     int64 `json:"layer_bytes"`
+	PackBytes      int64 `json:"pack_bytes"`
+	ObjectBytes    int64 `json:"object_bytes"`
+	TemporaryBytes int64 `json:"temporary_bytes"`
 
-	Total int64 // bytes
+	Total int64 `json:"total_bytes"`
 }
 
 // Usage measures the store. The folders of layers are taken as they were

@@ -161,6 +161,7 @@ func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.S
 		return nil, err
 	}
 	step := p.Progress.Step("start " + spec.Name)
+	begin := time.Now()
 	var before time.Duration
 	m, err := container.Up(ctx, spec, func(e container.Progress) {
 		if e.Stage == "" {
@@ -178,6 +179,7 @@ func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.S
 	})
 	step.Done(err)
 	if err != nil {
+		stages.Add("start", time.Since(begin), err)
 		p.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": false, "error": err.Error()})
 		return nil, err
 	}
