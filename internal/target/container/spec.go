@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"time"
 
+	"slipway/internal/distro/minted"
 	"slipway/internal/guest/wire"
 	"slipway/internal/machine"
 )
@@ -97,9 +98,12 @@ func (s *Spec) initCommand() []string {
 	return nil
 }
 
-// usualMint is what common packages make per machine when they are installed
-// and what a built tree therefore has not.
-var usualMint = []wire.Mint{
-	{Path: "/etc/ssh/ssh_host_*_key", Needs: "/usr/bin/ssh-keygen", Command: []string{"ssh-keygen", "-A"}},
-	{Path: "/etc/ssl/private/ssl-cert-snakeoil.key", Needs: "/usr/sbin/make-ssl-cert", Command: []string{"make-ssl-cert", "generate-default-snakeoil"}},
-}
+// usualMint is what a built tree has not, because every machine has its own.
+var usualMint = func() (all []wire.Mint) {
+	for _, k := range minted.Kinds {
+		if len(k.Command) > 0 {
+			all = append(all, wire.Mint{Path: k.Path, Needs: k.Needs, Command: k.Command})
+		}
+	}
+	return all
+}()

@@ -37,6 +37,9 @@ func (in *Installer) Finish() error {
 	if err := in.aptFolders(); err != nil {
 		return fmt.Errorf("finishing the tree: %w", err)
 	}
+	if err := in.removeMinted(); err != nil {
+		return fmt.Errorf("removing keys that every machine makes for itself: %w", err)
+	}
 	if err := in.fillDev(); err != nil {
 		return fmt.Errorf("finishing the tree: %w", err)
 	}

@@ -13,11 +13,17 @@ const (
 	policyRC   = "usr/sbin/policy-rc.d"
 	realDaemon = "sbin/start-stop-daemon.REAL"
 	fakeDaemon = "sbin/start-stop-daemon"
+	resolvConf = "etc/resolv.conf"
 )
 
+// noResolver is what scripts find as resolv.conf(5): some ask whether it is
+// there at all (postfix does, when it chooses the machine's name).
+const noResolver = "# nothing is resolved while the tree is built\n"
+
 // Guard keeps packages from starting services: invoke-rc.d is told no (exit
-// status 101 of policy-rc.d), and start-stop-daemon does nothing. The release
-// function takes both away again; it must be called before the tree is kept.
+// status 101 of policy-rc.d), and start-stop-daemon does nothing. Scripts also
+// find an empty resolv.conf where there is none. The release function takes
+// all of it away again; it must be called before the tree is kept.
 func (in *Installer) Guard() (release func() error, err error) {
 	if err := in.guard(); err != nil {
 		return nil, fmt.Errorf("keeping services from starting: %w", err)
@@ -30,6 +36,9 @@ func (in *Installer) guard() error {
 		if err := in.root.write(policyRC, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {
 			return err
 		}
+	}
+	if err := in.guardResolver(); err != nil {
+		return err
 	}
 	if st, err := in.root.stat(fakeDaemon); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
@@ -44,8 +53,33 @@ func (in *Installer) guard() error {
 	return in.root.write(fakeDaemon, []byte(fake), 0o755)
 }
 
+func (in *Installer) guardResolver() error {
+	if _, err := in.root.lstat(resolvConf); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !in.root.exists("etc") {
+		return nil
+	}
+	return in.root.write(resolvConf, []byte(noResolver), 0o644)
+}
+
+// unguardResolver leaves what a script made of it.
+func (in *Installer) unguardResolver() error {
+	st, err := in.root.lstat(resolvConf)
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != int64(len(noResolver)) {
+		return nil
+	}
+	if data, err := in.root.read(resolvConf); err != nil || string(data) != noResolver {
+		return err
+	}
+	return in.root.remove(resolvConf)
+}
+
 func (in *Installer) unguard() error {
 	in.root.forget()
+	if err := in.unguardResolver(); err != nil {
+		return err
+	}
 	if err := in.root.remove(policyRC); err != nil {
 		return err
 	}
