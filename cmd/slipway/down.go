@@ -45,7 +45,7 @@ that ended by themselves. The names are printed as they are gone.`,
 				step := env.reporter().Step("stop " + name)
 				err := prover.Down(cmd.Context(), name)
 				step.Done(err)
-				if err == nil {
+				if err == nil && !env.opt.json {
 					_, err = fmt.Fprintln(env.Stdout, name)
 				}
 				errs = append(errs, err)
@@ -54,5 +54,5 @@ that ended by themselves. The names are printed as they are gone.`,
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every machine")
-	return cmd
+	return streaming(env, cmd)
 }

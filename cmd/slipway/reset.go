@@ -24,6 +24,13 @@ but for what state: names.`,
 			if err := m.Restart(cmd.Context(), true); err != nil {
 				return err
 			}
+			m, err = m.WaitReady(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if !m.Running() {
+				return fmt.Errorf("%s did not start again: %s", m.Name, m.Reason)
+			}
 			_, err = fmt.Fprintf(env.Stdout, "%s is as it was built\n", m.Name)
 			return err
 		},

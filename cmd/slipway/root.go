@@ -22,6 +22,7 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	opt            globals
+	events         bool // --json prints events
 	progress       *progress.Reporter
 	atEnd          []func() error
 }
@@ -157,12 +158,19 @@ func profiling(env *Env, cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// streaming marks a verb whose --json output is events, one a line. The others
+// print one document, and their progress stays on standard error.
+func streaming(env *Env, cmd *cobra.Command) *cobra.Command {
+	cmd.PreRun = func(*cobra.Command, []string) { env.events = true }
+	return cmd
+}
+
 // reporter is made once a verb knows that it does long work.
 func (e *Env) reporter() *progress.Reporter {
 	if e.progress == nil {
 		mode := progress.Plain
 		switch {
-		case e.opt.json:
+		case e.opt.json && e.events:
 			mode = progress.JSON
 		case e.opt.quiet:
 			mode = progress.Quiet
@@ -170,7 +178,7 @@ func (e *Env) reporter() *progress.Reporter {
 			mode = progress.Verbose
 		}
 		out := e.Stderr
-		if e.opt.json {
+		if mode == progress.JSON {
 			out = e.Stdout // events are the result then
 		}
 		e.progress = progress.New(out, mode, isTerminal(out))

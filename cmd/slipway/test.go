@@ -51,7 +51,7 @@ probes and take it down again. Exit status 3 means that a probe failed.`,
 	cmd.Flags().StringVar(&report, "report", "", "write the proof to this `FILE` as JSON")
 	cmd.Flags().StringVar(&junit, "junit", "", "write the proof to this `FILE` as JUnit XML")
 	flags.add(cmd)
-	return profiling(env, cmd)
+	return streaming(env, profiling(env, cmd))
 }
 
 func writeReports(proof *probe.Proof, report, junit string) error {

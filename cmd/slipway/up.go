@@ -45,7 +45,7 @@ Exit status 3 means that a probe failed; the machine stays up for a look.`,
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep what the machine writes for the next start of the same build")
 	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of a running machine of this name")
 	flags.add(cmd)
-	return profiling(env, cmd)
+	return streaming(env, profiling(env, cmd))
 }
 
 func (e *Env) prover() (*target.Prover, error) {

@@ -84,7 +84,9 @@ func (s *Store) GC(ctx context.Context, opt GCOptions) (Report, error) {
 				continue
 			}
 		}
-		r.Removed, r.Freed = append(r.Removed, it), r.Freed+it.Bytes
+		if it.Kind != "lock" { // left from an earlier use, and nothing that was kept
+			r.Removed, r.Freed = append(r.Removed, it), r.Freed+it.Bytes
+		}
 	}
 	r.Kept = inv.total() - r.Freed
 	return r, errors.Join(errs...)

@@ -218,7 +218,8 @@ func DownAll(ctx context.Context, runtime string) error {
 }
 
 // Restart ends the machine in order and starts it again, without its writes
-// when reset is set: the state of the built tree, its volumes apart.
+// when reset is set: the state of the built tree, its volumes apart. It
+// returns when the old run has ended; WaitReady waits for the new one.
 func (m *Machine) Restart(ctx context.Context, reset bool) error {
 	req := wire.Request{Op: "restart"}
 	if reset {

@@ -147,6 +147,7 @@ func (s *supervisor) restart(how string) wire.Reply {
 	if run == nil {
 		return wire.Reply{Error: "the machine is not running at the moment"}
 	}
+	s.setState(Starting, "") // before the answer, so that who waits now waits for the new start
 	run.shutdown(s)
 	return wire.Reply{}
 }
