@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"slipway/internal/lab"
 	"slipway/internal/sandbox"
 )
 
@@ -23,8 +25,11 @@ and if not the one line that cures it.`,
 			if err != nil {
 				return err
 			}
-			store := storeCheck(dir)
-			checks := append(host.Checks(cmd.Context(), dir), store)
+			checks := host.Checks(cmd.Context(), dir)
+			if checks[0].OK { // without user namespaces there is no lab to try
+				checks = append(checks, lab.Checks(cmd.Context(), host)...)
+			}
+			checks = append(checks, storeCheck(dir))
 			if env.opt.json {
 				return json.NewEncoder(env.Stdout).Encode(checks)
 			}
@@ -33,7 +38,7 @@ and if not the one line that cures it.`,
 				if !c.OK {
 					mark = "no "
 				}
-				if _, err := fmt.Fprintf(env.Stdout, "%s %-28s %s\n", mark, c.Name, c.Detail); err != nil {
+				if _, err := fmt.Fprintf(env.Stdout, "%s %-28s %s\n", mark, c.Name, strings.ReplaceAll(c.Detail, "\n", "; ")); err != nil {
 					return err
 				}
 				if !c.OK && c.Fix != "" {
