@@ -1,6 +1,7 @@
 package solve
 
 import (
+	"errors"
 	"path"
 	"sort"
 	"strings"
@@ -8,13 +9,21 @@ import (
 	"slipway/internal/distro/deb/solve/pool"
 )
 
-// expand looks the words of a request up.
+// expand looks the words of a request up. All words that mean nothing are
+// reported at once.
 func (p *Problem) expand(s *solver, wants []Want) (*request, error) {
 	req := &request{words: map[*pool.Package]string{}}
+	var problems []error
 	for _, w := range wants {
 		if err := p.expandOne(s, w, req); err != nil {
-			return nil, err
+			problems = append(problems, err)
 		}
+	}
+	if len(problems) == 1 {
+		return nil, problems[0]
+	}
+	if len(problems) > 1 {
+		return nil, errors.Join(problems...)
 	}
 	return req, nil
 }
