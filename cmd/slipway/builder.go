@@ -9,6 +9,7 @@ import (
 	"slipway/internal/build"
 	"slipway/internal/distro"
 	"slipway/internal/distro/deb"
+	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
 )
@@ -50,13 +51,19 @@ func (f *buildFlags) options(class plan.Class) build.Options {
 	return build.Options{Class: class, LockFile: f.lock, Locked: f.locked, Refresh: f.refresh, Offline: f.offline, DebugShell: f.debugShell}
 }
 
-// build loads a definition and builds it for a class.
-func (e *Env) build(ctx context.Context, file string, flags buildFlags, class plan.Class) (*build.Builder, *build.Result, error) {
+// open loads a definition and readies a builder for it.
+func (e *Env) open(file string) (*machine.Definition, *build.Builder, error) {
 	d, err := e.load(file)
 	if err != nil {
 		return nil, nil, err
 	}
 	b, err := e.builder()
+	return d, b, err
+}
+
+// build loads a definition and builds it for a class.
+func (e *Env) build(ctx context.Context, file string, flags buildFlags, class plan.Class) (*build.Builder, *build.Result, error) {
+	d, b, err := e.open(file)
 	if err != nil {
 		return nil, nil, err
 	}

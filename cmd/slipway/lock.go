@@ -58,11 +58,7 @@ there is something, so that a scheduled job can tell.`,
 		Example: `  slipway outdated web.yaml || slipway update web.yaml`,
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := env.load(args[0])
-			if err != nil {
-				return err
-			}
-			b, err := env.builder()
+			d, b, err := env.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -85,11 +81,7 @@ there is something, so that a scheduled job can tell.`,
 }
 
 func (e *Env) writeLock(ctx context.Context, file string, flags buildFlags, mode build.LockMode) error {
-	d, err := e.load(file)
-	if err != nil {
-		return err
-	}
-	b, err := e.builder()
+	d, b, err := e.open(file)
 	if err != nil {
 		return err
 	}

@@ -25,11 +25,7 @@ implied. Nothing is written but to the store. With --json:
 		Example: `  slipway plan gallery/hello.yaml`,
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := env.load(args[0])
-			if err != nil {
-				return err
-			}
-			b, err := env.builder()
+			d, b, err := env.open(args[0])
 			if err != nil {
 				return err
 			}

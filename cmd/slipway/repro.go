@@ -23,11 +23,7 @@ time zone, working folder and number of processors, and compare the trees.`,
 		Example: `  slipway repro gallery/hello.yaml`,
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := env.load(args[0])
-			if err != nil {
-				return err
-			}
-			b, err := env.builder()
+			d, b, err := env.open(args[0])
 			if err != nil {
 				return err
 			}

@@ -21,11 +21,7 @@ func newWhy(env *Env) *cobra.Command {
 		Example: "  slipway why web.yaml libssl3t64",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := env.load(args[0])
-			if err != nil {
-				return err
-			}
-			b, err := env.builder()
+			d, b, err := env.open(args[0])
 			if err != nil {
 				return err
 			}
