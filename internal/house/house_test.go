@@ -15,7 +15,7 @@ import (
 // storeys lists the rooms from the top down: a package imports only what
 // stands below it, or what stands in its own room.
 var storeys = []string{
-	"cmd", "e2e", "docgen", "web", "netboot", "fleet", "target", "probe", "lab", "build", "apply", "tools",
+	"bench", "cmd", "e2e", "docgen", "web", "netboot", "fleet", "target", "probe", "lab", "build", "apply", "tools",
 	"boot", "image", "distro", "sandbox", "plan", "fetch", "store", "tree", "machine",
 }
 
