@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"slipway/internal/machine"
 	"slipway/internal/plan"
@@ -38,7 +39,11 @@ func (b *Builder) WriteLock(ctx context.Context, d *machine.Definition, opt Opti
 		if err != nil {
 			return nil, nil, err
 		}
-		notes = append(notes, more...)
+		for _, n := range more {
+			if !slices.Contains(notes, n) { // the classes have most of them in common
+				notes = append(notes, n)
+			}
+		}
 		if after == nil {
 			after = lock
 			continue
@@ -72,7 +77,9 @@ func (b *Builder) lockClass(ctx context.Context, d *machine.Definition, opt Opti
 		return nil, nil, err
 	}
 	lock := p.Lock.Only(opt.Class)
-	return lock, p.Notes, nil
+	// That a difference was resolved goes without saying here: it is recorded now.
+	notes := slices.DeleteFunc(slices.Clone(p.Notes), func(n string) bool { return n == differenceNote(p) })
+	return lock, notes, nil
 }
 
 // lockIDs builds what the lock pins and records the numbers that maintainer

@@ -29,12 +29,24 @@ func (p *Prover) prove(ctx context.Context, d *machine.Definition, result *build
 			step.Note(r.Name + ": " + r.Reason)
 		}
 	})
-	stages.Add("service", time.Since(begin), firstFailure(results))
+	stages.Add("service", time.Since(begin), p.explain(m, firstFailure(results)))
 	step.Done(ctx.Err())
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	return p.report(d, result, stages, results), nil
+}
+
+// explain says when a probe failed because there is no machine any more.
+func (p *Prover) explain(m *container.Machine, failure error) error {
+	if failure == nil {
+		return nil
+	}
+	now, err := container.Find(p.Runtime, m.Name)
+	if err != nil || now.Running() {
+		return failure
+	}
+	return fmt.Errorf("the machine has ended: %s; %w", now.Reason, failure)
 }
 
 func firstFailure(results []probe.Result) error {
