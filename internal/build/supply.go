@@ -28,53 +28,18 @@ type supply struct {
 
 // run fetches what is missing while it decompresses what has come.
 func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, offline bool, ready func(sha256 string) error) error {
-	var need []plan.Package
-	for _, pkg := range packages {
-		if s.b.Store.HasPack(pkg.SHA256) {
-			s.reused++
-			if err := ready(pkg.SHA256); err != nil {
-				return err
-			}
-			continue
-		}
-		need = append(need, pkg)
+	need, err := s.announce(packages, ready)
+	if err != nil || len(need) == 0 {
+		return err
 	}
-	if len(need) == 0 {
-		return nil
-	}
-	done := make(map[string]chan struct{}, len(need))
-	var absent []plan.Package
-	for _, pkg := range need {
-		done[pkg.SHA256] = make(chan struct{})
-		if s.b.Store.HasObject("deb", pkg.SHA256) {
-			s.reused++
-			close(done[pkg.SHA256])
-			continue
-		}
-		absent = append(absent, pkg)
-	}
+	fetched, absent := s.split(need)
 	if offline && len(absent) > 0 {
 		return fmt.Errorf("--offline: %d packages are not in the store, the first is %s", len(absent), absent[0].ID())
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.fetch(ctx, p, absent, done) })
 	work := make(chan plan.Package)
-	group.Go(func() error {
-		defer close(work)
-		for _, pkg := range need {
-			select {
-			case <-done[pkg.SHA256]:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			select {
-			case work <- pkg:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
+	group.Go(func() error { return s.fetch(ctx, p, absent, fetched) })
+	group.Go(func() error { return hand(ctx, need, fetched, work) })
 	for range unpackers {
 		group.Go(func() error {
 			for pkg := range work {
@@ -89,6 +54,56 @@ func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, 
 		})
 	}
 	return group.Wait()
+}
+
+// announce tells of the packages that are unpacked in the store, and returns the others.
+func (s *supply) announce(packages []plan.Package, ready func(sha256 string) error) (need []plan.Package, err error) {
+	for _, pkg := range packages {
+		if !s.b.Store.HasPack(pkg.SHA256) {
+			need = append(need, pkg)
+			continue
+		}
+		s.reused++
+		if err := ready(pkg.SHA256); err != nil {
+			return nil, err
+		}
+	}
+	return need, nil
+}
+
+// split makes a channel for every package that is closed once its file is in
+// the store, and lists those whose file is not there yet.
+func (s *supply) split(need []plan.Package) (fetched map[string]chan struct{}, absent []plan.Package) {
+	fetched = make(map[string]chan struct{}, len(need))
+	for _, pkg := range need {
+		fetched[pkg.SHA256] = make(chan struct{})
+		if s.b.Store.HasObject("deb", pkg.SHA256) {
+			s.reused++
+			close(fetched[pkg.SHA256])
+			continue
+		}
+		absent = append(absent, pkg)
+	}
+	return fetched, absent
+}
+
+// hand passes packages on to the unpackers in the order in which they are
+// needed, each when its file is there.
+func hand(ctx context.Context, need []plan.Package, fetched map[string]chan struct{}, work chan<- plan.Package) error {
+	defer close(work)
+	for _, pkg := range need {
+		select {
+		case <-fetched[pkg.SHA256]:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case work <- pkg:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (s *supply) fetch(ctx context.Context, p *Prepared, absent []plan.Package, done map[string]chan struct{}) error {
