@@ -21,8 +21,14 @@ const (
 	perFile  = 12
 )
 
-// Report describes findings, those with one cause together.
-func Report(findings []Finding, ref, ours *Tree) string {
+// Report describes findings, those with one cause together, with the lines
+// that differ.
+func Report(findings []Finding, ref, ours *Tree) string { return report(findings, ref, ours, true) }
+
+// Outline is Report without contents, which may be keys.
+func Outline(findings []Finding, ref, ours *Tree) string { return report(findings, ref, ours, false) }
+
+func report(findings []Finding, ref, ours *Tree, text bool) string {
 	var b strings.Builder
 	for _, g := range grouped(findings, ref) {
 		fmt.Fprintf(&b, "%s: %s: %d\n", g.owner, g.kind, len(g.findings))
@@ -32,7 +38,7 @@ func Report(findings []Finding, ref, ours *Tree) string {
 				break
 			}
 			fmt.Fprintf(&b, "    /%s%s\n", f.Path, f.detail(ref, ours))
-			if slices.Contains(f.Attrs, tree.AttrContent) && i < 4 {
+			if text && slices.Contains(f.Attrs, tree.AttrContent) && i < 4 {
 				b.WriteString(textDifference(&f, ref, ours))
 			}
 		}

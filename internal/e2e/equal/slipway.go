@@ -42,6 +42,7 @@ func Open(s *store.Store, dir string) (*Shipyard, error) {
 // Built is a tree that slipway made.
 type Built struct {
 	*Tree
+	Dirs []string  // its layers on the disk, top first
 	Date time.Time // of the archive's indexes; SOURCE_DATE_EPOCH
 	Took time.Duration
 }
@@ -73,5 +74,5 @@ func (y *Shipyard) Build(ctx context.Context, name, release string, packages []s
 		return nil, err
 	}
 	t, err := NewTree(m, layer.Content())
-	return &Built{Tree: t, Date: result.Prepared.Lock.Date, Took: time.Since(start)}, err
+	return &Built{Tree: t, Dirs: result.Dirs, Date: result.Prepared.Lock.Date, Took: time.Since(start)}, err
 }
