@@ -69,7 +69,9 @@ func (b *work) definitionLayer(t *staged) error {
 	err = apply.Apply(b.ctx, t.root, b.definition, b.applyEnv(t))
 	for _, c := range b.definition.Hooks.Customize {
 		if err == nil {
-			err = b.run(t, c, "hooks.customize")
+			if err = b.run(t, c); err != nil {
+				err = fmt.Errorf("%s: hooks.customize: %w", c.Pos, err)
+			}
 		}
 	}
 	return errors.Join(err, quiet())
@@ -82,7 +84,7 @@ func (b *work) secretLayer(t *staged) error {
 
 func (b *work) applyEnv(t *staged) apply.Env {
 	return apply.Env{
-		Run: func(ctx context.Context, c machine.Command) error { return b.run(t, c, "run") },
+		Run: func(ctx context.Context, c machine.Command) error { return b.run(t, c) },
 		Fetch: func(_ context.Context, url, sum string) (string, error) {
 			path, ok := b.Sources[sum]
 			if !ok {
@@ -99,7 +101,7 @@ func (b *work) applyEnv(t *staged) apply.Env {
 }
 
 // run runs a command of the definition in the tree.
-func (b *work) run(t *staged, c machine.Command, key string) error {
+func (b *work) run(t *staged, c machine.Command) error {
 	b.step("run: %s", firstLine(c.Command))
 	var tail tailBuffer
 	cmd := sandbox.Command{
@@ -112,7 +114,7 @@ func (b *work) run(t *staged, c machine.Command, key string) error {
 		cmd.Resolv = "/etc/resolv.conf"
 	}
 	if _, err := sandbox.Run(b.ctx, cmd); err != nil {
-		return fmt.Errorf("%s:%d: %s: %w\n%s", c.Pos.File, c.Pos.Line, key, err, tail.text())
+		return fmt.Errorf("%w\n%s", err, tail.text())
 	}
 	return nil
 }

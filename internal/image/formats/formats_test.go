@@ -119,3 +119,14 @@ func TestFailureKeepsOld(t *testing.T) {
 		t.Errorf("left beside it: %v", left)
 	}
 }
+
+func TestCheckTellsLaterFormatsApart(t *testing.T) {
+	for _, name := range []string{"m.oci.tar", "m.raw", "m.squashfs"} {
+		if err := Check(name); err == nil || !strings.Contains(err.Error(), "not there yet") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := Check("m.tar"); err != nil {
+		t.Error(err)
+	}
+}
