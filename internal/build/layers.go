@@ -41,6 +41,8 @@ type event struct {
 	Step string `json:",omitempty"` // a step begins; the one before ended
 	Note string `json:",omitempty"`
 	Log  string `json:",omitempty"` // output of maintainer scripts
+	// Shell: the step failed and a debug shell has the terminal now.
+	Shell bool `json:",omitempty"`
 }
 
 // makeLayers runs the worker beside the supply of packages: configuring starts
@@ -75,8 +77,9 @@ func (b *Builder) makeLayers(ctx context.Context, p *Prepared, layers []Layer, o
 		}
 		supplyErr <- err
 	}()
-	b.follow(proc)
+	end := b.follow(proc)
 	workErr := proc.Wait()
+	end(workErr)
 	cancel()
 	err = <-supplyErr
 	result.Fetched, result.Reused = s.fetched.Load(), s.reused
@@ -119,16 +122,18 @@ func (b *Builder) job(ctx context.Context, p *Prepared, layers []Layer, opt Opti
 	}, nil
 }
 
-// follow shows the worker's events until it ends.
-func (b *Builder) follow(proc *sandbox.Proc) {
+// follow shows the worker's events until it ends. The last step is still open
+// then: the returned function ends it with the worker's outcome.
+func (b *Builder) follow(proc *sandbox.Proc) (end func(error)) {
 	var step *progress.Step
 	var name string
 	var begin time.Time
-	end := func() {
+	end = func(err error) {
 		if step != nil {
-			step.Done(nil)
+			step.Done(err)
 			trace.Add("worker", name, begin, time.Since(begin))
 		}
+		step = nil
 	}
 	for raw := range proc.Events() {
 		var e event
@@ -137,8 +142,10 @@ func (b *Builder) follow(proc *sandbox.Proc) {
 			continue
 		}
 		switch {
+		case e.Shell:
+			end(errStepFailed) // nothing is drawn over the shell
 		case e.Step != "":
-			end()
+			end(nil)
 			name, begin = e.Step, time.Now()
 			step = b.Progress.Step(e.Step)
 		case e.Note != "":
@@ -147,5 +154,7 @@ func (b *Builder) follow(proc *sandbox.Proc) {
 			b.Progress.Log(e.Log)
 		}
 	}
-	end()
+	return end
 }
+
+var errStepFailed = errors.New("it failed")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"slipway/internal/apply"
 	"slipway/internal/distro"
@@ -150,12 +151,17 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 
 func (t *tailBuffer) text() string { return string(bytes.TrimSpace(t.data)) }
 
+// drawn is how long the caller has to take its progress off the terminal.
+const drawn = 200 * time.Millisecond
+
 // debugShell lets a person look at a tree in which a step failed.
 func (b *work) debugShell(t *staged, cause error) {
 	if len(b.worker.Files) < 3 {
 		return
 	}
 	in, out := b.worker.Files[0], b.worker.Files[2]
+	b.emit(event{Shell: true})
+	time.Sleep(drawn)
 	fmt.Fprintf(out, "slipway: %v\nslipway: a shell in the tree follows; exit discards it\n", cause)
 	shell := "/bin/sh"
 	if _, err := os.Stat(filepath.Join(t.root, "bin/bash")); err == nil {
