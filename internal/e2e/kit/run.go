@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -119,3 +120,19 @@ func (w *World) Must(args ...string) Result {
 	}
 	return r
 }
+
+// Up brings a machine up. Where the host lets this user build but not start,
+// the test is skipped with slipway's own words.
+func (w *World) Up(t testing.TB, file string) Result {
+	t.Helper()
+	r := w.Run("up", file)
+	if r.Status == exitFailed && os.Geteuid() != 0 && strings.Contains(r.Stderr, "cgroup") {
+		t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(r.Stderr))
+	}
+	if r.Status != 0 {
+		t.Fatalf("slipway up %s: exit status %d\n%s", file, r.Status, r.Text())
+	}
+	return r
+}
+
+const exitFailed = 1

@@ -1,6 +1,8 @@
 package kit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"net"
@@ -9,6 +11,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Snapshot is what a machine could leave behind on the host.
@@ -25,7 +28,11 @@ func (w *World) Host(t testing.TB) Snapshot {
 	}
 	for _, line := range strings.Split(strings.TrimSpace(string(mounts)), "\n") {
 		f := strings.Fields(line)
-		s["mount "+f[4]+" "+f[len(f)-3]] = true
+		for _, dir := range []string{w.Dir, w.Store, w.Runtime} {
+			if strings.HasPrefix(f[4], dir) {
+				s["mount "+f[4]] = true
+			}
+		}
 	}
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -37,8 +44,12 @@ func (w *World) Host(t testing.TB) Snapshot {
 	for _, pid := range w.Processes() {
 		s[fmt.Sprintf("process %d %s", pid, Cmdline(pid))] = true
 	}
+	// A machine's cgroups are called after it and its runtime folder, so that
+	// those of tests that run at the same time are not taken for ours.
+	sum := sha256.Sum256([]byte(w.Runtime))
+	ours := "-" + hex.EncodeToString(sum[:4])
 	filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.Contains(path, "slipway") {
+		if err == nil && d.IsDir() && strings.HasSuffix(path, ours) {
 			s["cgroup "+path] = true
 		}
 		return nil
@@ -83,4 +94,28 @@ func (w *World) Processes() []int {
 func Cmdline(pid int) string {
 	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " ")
+}
+
+// Settled is Left after what is ending had a moment to end.
+func (w *World) Settled(t testing.TB, before Snapshot) []string {
+	t.Helper()
+	var left []string
+	for range 40 {
+		if left = w.Left(t, before); len(left) == 0 {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return left
+}
+
+// Limits tells whether the host lets this user limit machines: root has the
+// controllers always, another user those that were delegated on cgroup2.
+func (w *World) Limits(t testing.TB) bool {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return true
+	}
+	data, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil && strings.Contains(string(data), "memory") && strings.Contains(string(data), "pids")
 }

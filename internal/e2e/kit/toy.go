@@ -18,7 +18,7 @@ import (
 // use.
 var toyPrograms = []string{
 	"dpkg", "dpkg-deb", "dpkg-split", "dpkg-query", "sh", "rm", "tar", "diff", "ldconfig", "start-stop-daemon",
-	"cat", "sleep", "ls", "mkdir", "touch", "id", "stat", "head", "dd", "ln", "chmod", "readlink", "env", "uname", "kill", "sort", "wc", "cp", "mount",
+	"cat", "sleep", "ls", "mkdir", "touch", "id", "stat", "grep", "true", "head", "dd", "ln", "chmod", "readlink", "env", "uname", "kill", "sort", "wc", "cp", "mount",
 }
 
 // toyInit is process 1 of a toy machine: it says that it is there, reaps what

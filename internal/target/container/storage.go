@@ -182,7 +182,7 @@ func (r *rootMount) stage(source, path string, readOnly bool, ids *os.File) erro
 	if err != nil {
 		return err
 	}
-	if err := cloneMount(source, target, ids); err != nil {
+	if err := cloneMount(source, target, readOnly, ids); err != nil {
 		return fmt.Errorf("showing %s in the machine: %w", source, err)
 	}
 	r.mounted = append(r.mounted, target)
@@ -190,12 +190,21 @@ func (r *rootMount) stage(source, path string, readOnly bool, ids *os.File) erro
 	return nil
 }
 
-func cloneMount(source, target string, ids *os.File) error {
+// cloneMount binds source. A read-only mount is made so here already: the
+// machine's mount namespace is a copy of ours in a user namespace of its own,
+// where such flags are locked (mount_namespaces(7)), even for root inside.
+func cloneMount(source, target string, readOnly bool, ids *os.File) error {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
+	if readOnly {
+		attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+		if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, attr); err != nil {
+			return fmt.Errorf("making it read-only: %w", err)
+		}
+	}
 	if ids != nil {
 		// File systems that cannot map ids are shown as they are.
 		_ = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE,
