@@ -6,10 +6,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"sort"
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -148,12 +150,50 @@ func probeCalls() {
 	say("chown", os.Chown("/tmp/own", 1000, 1000))
 	say("setuid-bit", os.Chmod("/tmp/own", 0o755|os.ModeSetuid))
 	say("chroot", unix.Chroot("/"))
+	probeCaller(say)
 	_, err = net.DialTimeout("tcp", "192.0.2.1:80", time.Second)
 	say("network", unwrapErrno(err))
 	_, err = os.Stat("/../../etc/passwd")
 	say("dotdot", unwrapErrno(err))
 	_, err = os.Stat("/proc/1/root/etc/passwd")
 	say("proc-root", unwrapErrno(err))
+}
+
+// probeCaller tries to become the caller of slipway, whose id is mapped beside
+// the tree's, or to make something that belongs to the caller.
+func probeCaller(say func(string, error)) {
+	const keep = ^uintptr(0)
+	own, _ := unix.Open("/tmp/own", unix.O_RDWR, 0)
+	name, _ := unix.BytePtrFromString("/tmp/own")
+	path, cwd := uintptr(unsafe.Pointer(name)), unix.AT_FDCWD
+	for _, call := range []struct {
+		name string
+		nr   uintptr
+		args [5]uintptr
+	}{
+		{"caller-chown", unix.SYS_FCHOWN, [5]uintptr{uintptr(own), SelfID, keep}},
+		{"caller-chgrp", unix.SYS_FCHOWN, [5]uintptr{uintptr(own), keep, SelfID}},
+		{"caller-chownat", unix.SYS_FCHOWNAT, [5]uintptr{uintptr(cwd), path, SelfID, keep, 0}},
+		{"caller-setuid", unix.SYS_SETUID, [5]uintptr{SelfID}},
+		{"caller-setreuid", unix.SYS_SETREUID, [5]uintptr{keep, SelfID}},
+		{"caller-setresuid", unix.SYS_SETRESUID, [5]uintptr{keep, keep, SelfID}},
+		{"caller-setgid", unix.SYS_SETGID, [5]uintptr{SelfID}},
+		{"caller-setregid", unix.SYS_SETREGID, [5]uintptr{SelfID, keep}},
+		{"caller-setresgid", unix.SYS_SETRESGID, [5]uintptr{keep, SelfID, keep}},
+		{"caller-setfsuid", unix.SYS_SETFSUID, [5]uintptr{SelfID}},
+		{"caller-setfsgid", unix.SYS_SETFSGID, [5]uintptr{SelfID}},
+	} {
+		a := call.args
+		say(call.name, errnoOf(unix.Syscall6(call.nr, a[0], a[1], a[2], a[3], a[4], 0)))
+	}
+	runtime.KeepAlive(name)
+	for _, file := range []string{"sys/net/ipv4/ip_forward", "sysrq-trigger", "irq/default_smp_affinity"} {
+		f, err := os.OpenFile("/proc/"+file, os.O_WRONLY, 0)
+		if err == nil {
+			f.Close()
+		}
+		say("proc-"+file, unwrapErrno(err))
+	}
 }
 
 func errnoOf(_, _ uintptr, e syscall.Errno) error {

@@ -21,6 +21,24 @@ type numbers struct {
 	unsh   uint32   // EPERM with CLONE_NEWUSER
 	ioctl  uint32   // EPERM for TIOCSTI, which types into a terminal
 	clone3 uint32   // ENOSYS: its flags lie in memory; libraries fall back to clone
+	ids    []idCall // EPERM when one of the ids is SelfID
+}
+
+// idCall is a system call that takes user or group ids, from argument first on.
+type idCall struct{ nr, first, count uint32 }
+
+// idCalls lists, in this order, chown, lchown (0: the ABI has none), fchown,
+// fchownat, setuid, setgid, setreuid, setregid, setresuid, setresgid, setfsuid
+// and setfsgid with 32-bit ids.
+func idCalls(nrs [12]uint32) []idCall {
+	shape := [12][2]uint32{{1, 2}, {1, 2}, {1, 2}, {2, 2}, {0, 1}, {0, 1}, {0, 2}, {0, 2}, {0, 3}, {0, 3}, {0, 1}, {0, 1}}
+	var list []idCall
+	for i, nr := range nrs {
+		if nr != 0 {
+			list = append(list, idCall{nr, shape[i][0], shape[i][1]})
+		}
+	}
+	return list
 }
 
 // commonDeny has the same numbers everywhere (Linux gives new calls one number
@@ -46,6 +64,7 @@ var (
 			164, 227, 159, 305, 163, 179, 308, 103, 304, 323, 153,
 			172, 173, 174, 177, 178, 154, 156, 139}, // iopl, ioperm, create_module, get_kernel_syms, query_module, modify_ldt, _sysctl, sysfs
 		clone: 56, unsh: 272, ioctl: 16, clone3: 435,
+		ids: idCalls([12]uint32{92, 94, 93, 260, 105, 106, 113, 114, 117, 119, 122, 123}),
 	}
 	numbersI386 = numbers{
 		arch: unix.AUDIT_ARCH_I386,
@@ -53,12 +72,14 @@ var (
 			79, 264, 124, 343, 51, 131, 346, 103, 342, 374, 111,
 			22, 25, 101, 110, 404, 405}, // umount, stime, ioperm, iopl, clock_settime64, clock_adjtime64
 		clone: 120, unsh: 310, ioctl: 54, clone3: 435,
+		ids: idCalls([12]uint32{212, 198, 207, 298, 213, 214, 203, 204, 208, 210, 215, 216}),
 	}
 	numbersARM64 = numbers{
 		arch: unix.AUDIT_ARCH_AARCH64,
 		deny: []uint32{40, 39, 41, 224, 225, 142, 104, 294, 105, 273, 106, 280, 219, 217, 218, 241, 117, 270, 271,
 			170, 112, 171, 266, 89, 60, 268, 116, 265, 282, 58},
 		clone: 220, unsh: 97, ioctl: 29, clone3: 435,
+		ids: idCalls([12]uint32{0, 0, 55, 54, 146, 144, 145, 143, 147, 149, 151, 152}),
 	}
 	numbersARM = numbers{
 		arch: unix.AUDIT_ARCH_ARM,
@@ -66,10 +87,11 @@ var (
 			79, 262, 124, 372, 51, 131, 375, 103, 371, 388, 111,
 			404, 405}, // clock_settime64, clock_adjtime64
 		clone: 120, unsh: 337, ioctl: 54, clone3: 435,
+		ids: idCalls([12]uint32{212, 198, 207, 325, 213, 214, 203, 204, 208, 210, 215, 216}),
 	}
 	numbersRISCV64 = numbers{
 		arch: unix.AUDIT_ARCH_RISCV64,
-		deny: numbersARM64.deny, clone: 220, unsh: 97, ioctl: 29, clone3: 435,
+		deny: numbersARM64.deny, clone: 220, unsh: 97, ioctl: 29, clone3: 435, ids: numbersARM64.ids,
 	}
 )
 
@@ -97,5 +119,12 @@ func (n numbers) table() archTable {
 		rule{nr: n.unsh, verdict: denyEPERM, arg: 0, mask: unix.CLONE_NEWUSER},
 		rule{nr: n.ioctl, verdict: denyEPERM, arg: 1, mask: math.MaxUint32, value: unix.TIOCSTI},
 	)
+	// The caller is mapped beside the tree's own ids, for the worker. Nothing in
+	// a tree may become the caller, root perhaps, or make files that are his.
+	for _, c := range n.ids {
+		for arg := c.first; arg < c.first+c.count; arg++ {
+			t.rules = append(t.rules, rule{nr: c.nr, verdict: denyEPERM, arg: int(arg), mask: math.MaxUint32, value: SelfID})
+		}
+	}
 	return t
 }

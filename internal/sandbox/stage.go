@@ -24,7 +24,7 @@ func (s *stage) setUp() error {
 		return err
 	}
 	defer root.Close()
-	steps := []func(*os.File) error{s.mountDev, s.mountProc, s.mountSys, s.mountRun, s.mountBinds, s.mountResolv}
+	steps := []func(*os.File) error{s.mountDev, s.mountProc, s.protectProc, s.mountSys, s.mountRun, s.mountBinds, s.mountResolv}
 	for _, step := range steps {
 		if err := step(root); err != nil {
 			return err
@@ -75,6 +75,31 @@ func (s *stage) mountProc(root *os.File) error {
 		return fmt.Errorf("%w (parts of the outer /proc are hidden, as in most containers: run slipway on the host, or start the container with an unmasked /proc)", err)
 	}
 	return err
+}
+
+// kernelFiles are the parts of /proc through which a root that is mapped in the
+// worker (the caller may be one) reaches the host: they become read-only.
+var kernelFiles = []string{"acpi", "asound", "bus", "driver", "fs", "irq", "mtrr", "scsi", "sys", "sysrq-trigger"}
+
+func (s *stage) protectProc(root *os.File) error {
+	if s.Privileged {
+		return nil // it may mount a /proc of its own, which wants a whole one
+	}
+	for _, name := range kernelFiles {
+		at, err := openIn(root, "proc/"+name, unix.O_PATH)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("finding /proc/%s: %w", name, err)
+		}
+		err = bindInto(root, Bind{Source: fdPath(at), Target: "proc/" + name, ReadOnly: true})
+		at.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mountSys shows a read-only /sys where the kernel permits: it wants a network
