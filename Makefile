@@ -6,7 +6,7 @@ SHELL = /bin/bash
 TESTFLAGS ?= -v
 export CGO_ENABLED = 0
 
-.PHONY: all check test boot long equal bench guest fuzz cover clean
+.PHONY: all check test boot long equal bench guest docs fuzz cover clean
 
 all: slipway
 
@@ -41,6 +41,10 @@ bench: slipway
 # Rebuild the embedded guest helper.
 guest:
 	$(GO) generate ./internal/guest
+
+# The generated pages of docs/: a page per verb, and the keys.
+docs:
+	$(GO) generate ./cmd/slipway
 
 # Every fuzz target, briefly.
 fuzz:

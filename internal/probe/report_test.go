@@ -245,3 +245,18 @@ func TestKinds(t *testing.T) {
 		}
 	}
 }
+
+func TestTableSaysAReasonOnce(t *testing.T) {
+	probes := []Result{{Name: "page", Reason: "expected this; last seen: that"}}
+	stages := []Result{{Name: "service", Reason: "probe page: " + probes[0].Reason}, {Name: "init", Reason: "it hung"}}
+	var out bytes.Buffer
+	if err := WriteTable(&out, &Proof{Machine: "web", Targets: []TargetReport{NewTarget("vm", 1, stages, probes)}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "last seen: that"); n != 1 {
+		t.Errorf("the probe's reason is there %d times:\n%s", n, out.String())
+	}
+	if !strings.Contains(out.String(), "it hung") {
+		t.Errorf("the reason of another stage is missing:\n%s", out.String())
+	}
+}

@@ -53,7 +53,7 @@ func writeTable(w io.Writer, p *Proof, s style) error {
 			b.WriteByte('\n')
 		}
 		fmt.Fprintf(&b, "%s on %s\n", p.Machine, t.Name)
-		s.rows(&b, "stage", t.Stages, names)
+		s.rows(&b, "stage", withoutRepeats(t.Stages, t.Probes), names)
 		s.rows(&b, "probe", t.Probes, names)
 		s.verdict(&b, t)
 	}
@@ -70,6 +70,20 @@ func (s style) rows(b *strings.Builder, kind string, list []Result, names int) {
 			s.paragraph(b, r.Reason, "         ")
 		}
 	}
+}
+
+// withoutRepeats leaves out the reason of a stage that is a probe's: it stands
+// below, under the probe.
+func withoutRepeats(stages, probes []Result) []Result {
+	out := append([]Result{}, stages...)
+	for i := range out {
+		for _, p := range probes {
+			if p.Reason != "" && strings.HasSuffix(out[i].Reason, p.Reason) {
+				out[i].Reason = ""
+			}
+		}
+	}
+	return out
 }
 
 func (s style) verdict(b *strings.Builder, t TargetReport) {
