@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,32 +24,56 @@ const (
 // renumber gives users and groups the numbers that the lock recorded, so that
 // adding a package never moves an id under kept data. A name that stands in
 // the way gets another number. Names, contents and everything else stay.
-func renumber(root string, users, groups map[string]int) error {
-	uids, err := renumbering(filepath.Join(root, "etc/passwd"), users)
+//
+// The account files may be anything that a script left, links to the host too:
+// they are opened with the tree as the limit.
+func renumber(dir string, users, groups map[string]int) error {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	gids, err := renumbering(filepath.Join(root, "etc/group"), groups)
+	defer root.Close()
+	uids, err := renumbering(root, "etc/passwd", users)
+	if err != nil {
+		return err
+	}
+	gids, err := renumbering(root, "etc/group", groups)
 	if err != nil || len(uids)+len(gids) == 0 {
 		return err
 	}
-	if err := chownTree(root, uids, gids); err != nil {
+	if err := chownTree(dir, uids, gids); err != nil {
 		return err
 	}
 	for _, name := range []string{"passwd", "passwd-", "group", "group-"} {
-		if err := rewriteIDs(filepath.Join(root, "etc", name), uids, gids, name[0] == 'p'); err != nil {
+		if err := rewriteIDs(root, "etc/"+name, uids, gids, name[0] == 'p'); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// maxAccounts bounds an account file, in bytes.
+const maxAccounts = 16 << 20
+
+// readAccounts reads an account file, which must be a plain one.
+func readAccounts(root *os.Root, name string) ([]byte, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxAccounts {
+		return nil, errors.Join(err, fmt.Errorf("/%s is no plain file of at most %d bytes", name, maxAccounts))
+	}
+	return io.ReadAll(f)
+}
+
 // renumbering maps present numbers to wanted ones. It holds only what changes.
-func renumbering(path string, want map[string]int) (map[int]int, error) {
+func renumbering(root *os.Root, path string, want map[string]int) (map[int]int, error) {
 	if len(want) == 0 {
 		return nil, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := readAccounts(root, path)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +154,10 @@ func free(old int, taken, reserved map[int]bool) int {
 }
 
 func chownTree(root string, uids, gids map[int]int) error {
+	// Files of several names move once, unless an overlay has parted them when
+	// the first one moved.
+	type inode struct{ dev, ino uint64 }
+	before := map[inode][2]uint32{}
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -136,6 +165,13 @@ func chownTree(root string, uids, gids map[int]int) error {
 		var st unix.Stat_t
 		if err := unix.Lstat(path, &st); err != nil {
 			return &os.PathError{Op: "lstat", Path: path, Err: err}
+		}
+		if id := (inode{st.Dev, st.Ino}); !d.IsDir() && st.Nlink > 1 {
+			owner := [2]uint32{st.Uid, st.Gid}
+			if old, met := before[id]; met && old != owner {
+				return nil
+			}
+			before[id] = owner
 		}
 		uid, moveUser := uids[int(st.Uid)]
 		gid, moveGroup := gids[int(st.Gid)]
@@ -178,15 +214,11 @@ func chown(path string, st *unix.Stat_t, uid, gid int) error {
 
 // rewriteIDs changes the numbers in one account file, in place, so that owner
 // and mode stay.
-func rewriteIDs(path string, uids, gids map[int]int, passwd bool) error {
-	info, err := os.Stat(path)
+func rewriteIDs(root *os.Root, path string, uids, gids map[int]int, passwd bool) error {
+	data, err := readAccounts(root, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -203,7 +235,12 @@ func rewriteIDs(path string, uids, gids map[int]int, passwd bool) error {
 		}
 		lines[i] = bytes.Join(f, []byte(":"))
 	}
-	return os.WriteFile(path, bytes.Join(lines, []byte("\n")), info.Mode().Perm())
+	f, err := root.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(bytes.Join(lines, []byte("\n")))
+	return errors.Join(err, f.Close())
 }
 
 func mapped(field []byte, ids map[int]int) []byte {

@@ -1,9 +1,11 @@
 package build
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -34,12 +36,18 @@ func TestPermute(t *testing.T) {
 }
 
 func TestRewriteIDs(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "passwd")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "passwd")
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
 	text := "root:x:0:0:root:/root:/bin/bash\nnew:x:100:101::/:/sbin/nologin\nold:x:101:65534::/:/sbin/nologin\n"
 	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if err := rewriteIDs(path, map[int]int{100: 101, 101: 100}, map[int]int{101: 105}, true); err != nil {
+	if err := rewriteIDs(root, "passwd", map[int]int{100: 101, 101: 100}, map[int]int{101: 105}, true); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
@@ -52,5 +60,65 @@ func TestRewriteIDs(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// Scripts may have put links in place of the account files.
+func TestRenumberStaysInside(t *testing.T) {
+	host, tree := t.TempDir(), t.TempDir()
+	text := "root:x:0:0:root:/root:/bin/sh\nnew:x:100:100::/:/bin/sh\n"
+	victim := filepath.Join(host, "passwd")
+	for name, target := range map[string]string{victim: "", filepath.Join(tree, "etc/group"): "", filepath.Join(tree, "etc/passwd"): victim} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		err := os.WriteFile(name, []byte(text), 0o644)
+		if target != "" {
+			os.Remove(name)
+			err = os.Symlink(target, name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := renumber(tree, map[string]int{"new": 150}, nil); err == nil {
+		t.Error("a link out of the tree was followed")
+	}
+	os.Remove(filepath.Join(tree, "etc/passwd"))
+	if err := os.WriteFile(filepath.Join(tree, "etc/passwd"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, filepath.Join(tree, "etc/passwd-")); err != nil {
+		t.Fatal(err)
+	}
+	if err := renumber(tree, map[string]int{"new": 150}, nil); err == nil {
+		t.Error("a link of the backup out of the tree was followed")
+	}
+	if got, err := os.ReadFile(victim); err != nil || string(got) != text {
+		t.Errorf("a file of the host was changed: %q, %v", got, err)
+	}
+}
+
+func TestChownTreeMovesLinksOnce(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may give files away")
+	}
+	dir := t.TempDir()
+	first := filepath.Join(dir, "a")
+	if err := os.WriteFile(first, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chown(first, 100, 0), os.Link(first, filepath.Join(dir, "b"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := chownTree(dir, map[int]int{100: 101, 101: 100}, nil); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 101 {
+		t.Errorf("a file of two names belongs to %d, want 101", uid)
 	}
 }
