@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/build"
+	"slipway/internal/machine"
 	"slipway/internal/target/container"
 )
 
@@ -37,7 +38,7 @@ it was built, boot time and restarts.`,
 				{"addresses", strings.Join(d.Addresses, " ")}, {"ports", strings.Join(d.Ports, " ")},
 				{"listening", strings.Join(d.Listening, ", ")}, {"init", fmt.Sprintf("%s, pid %d on the host", d.Init, d.PID)},
 				{"ids", fmt.Sprintf("root is %d on the host, %d ids", d.IDs.UID, d.IDs.Count)},
-				{"memory", build.Bytes(d.Memory)}, {"written", build.Bytes(d.Disk)},
+				{"limits", limitsText(d.Limits)}, {"kept", strings.Join(d.State, " ")}, {"memory", build.Bytes(d.Memory)}, {"written", build.Bytes(d.Disk)},
 				{"boot", fmt.Sprintf("%.2f s", d.Boot)}, {"restarts", fmt.Sprint(d.Restarts)},
 			}
 			for _, row := range rows {
@@ -51,4 +52,19 @@ it was built, boot time and restarts.`,
 			return nil
 		},
 	}
+}
+
+// limitsText names the limits that are set.
+func limitsText(l machine.Limits) string {
+	var words []string
+	if l.Memory > 0 {
+		words = append(words, build.Bytes(int64(l.Memory))+" of memory")
+	}
+	if l.CPUs > 0 {
+		words = append(words, fmt.Sprintf("%g processors", l.CPUs))
+	}
+	if l.Tasks > 0 {
+		words = append(words, fmt.Sprintf("%d tasks", l.Tasks))
+	}
+	return strings.Join(words, ", ")
 }
