@@ -39,7 +39,9 @@ func (w *World) Host(t testing.TB) Snapshot {
 		t.Fatal(err)
 	}
 	for _, i := range interfaces {
-		s["interface "+i.Name] = true
+		if strings.HasPrefix(i.Name, "slipway") {
+			s["interface "+i.Name] = true
+		}
 	}
 	for _, pid := range w.Processes() {
 		s[fmt.Sprintf("process %d %s", pid, Cmdline(pid))] = true
@@ -100,7 +102,7 @@ func Cmdline(pid int) string {
 func (w *World) Settled(t testing.TB, before Snapshot) []string {
 	t.Helper()
 	var left []string
-	for range 40 {
+	for range 200 {
 		if left = w.Left(t, before); len(left) == 0 {
 			return nil
 		}
