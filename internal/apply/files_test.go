@@ -89,6 +89,8 @@ func TestFileErrors(t *testing.T) {
 	f.refused(files(machine.File{Path: "/x", Content: ptr(""), Owner: "ww-data"}), `no user "ww-data"`, "did you mean www-data")
 	f.refused(files(machine.File{Path: "/x", Content: ptr(""), Owner: "root:sude"}), `no group "sude"`, "sudo")
 	f.refused(files(machine.File{Path: "/x", Content: ptr(""), Mode: "0999"}), "octal")
+	f.refused(files(machine.File{Path: "/x", Content: ptr(""), Owner: "65536", Mode: "4755"}), "outside the ids 0 to 65535")
+	f.refused(files(machine.File{Path: "/x", Link: "y", Owner: "0:65536"}), "outside the ids 0 to 65535")
 	f.refused(files(machine.File{Path: "x", Content: ptr("")}), "not absolute")
 	f.refused(files(machine.File{Path: "/etc", Content: ptr("")}), "a folder is there")
 	f.refused(files(machine.File{Path: "/x"}), "content, from, link or secret")

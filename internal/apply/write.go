@@ -149,8 +149,22 @@ func vacate(dir *os.File, base string) error {
 	return err
 }
 
+// lastID is the last id of a tree. What is mapped beyond it in a worker is the
+// caller, root perhaps, to whom no file of a tree may belong.
+const lastID = 65535
+
+func (a attr) validOwner() error {
+	if a.uid < 0 || a.uid > lastID || a.gid < 0 || a.gid > lastID {
+		return fmt.Errorf("the owner %d:%d is outside the ids 0 to %d of a tree", a.uid, a.gid, lastID)
+	}
+	return nil
+}
+
 // own changes the owner of a name itself, not of what it links to.
 func (r *root) own(dir *os.File, base, name string, a attr) error {
+	if err := a.validOwner(); err != nil {
+		return err
+	}
 	if r.chown != nil {
 		return r.chown(path.Clean("/"+name), a.uid, a.gid)
 	}
@@ -158,6 +172,9 @@ func (r *root) own(dir *os.File, base, name string, a attr) error {
 }
 
 func (r *root) ownFile(f *os.File, name string, a attr) error {
+	if err := a.validOwner(); err != nil {
+		return err
+	}
 	if r.chown != nil {
 		return r.chown(path.Clean("/"+name), a.uid, a.gid)
 	}

@@ -100,7 +100,7 @@ func (j *job) compare(i int, e *tree.Entry, name string, st *unix.Stat_t) error 
 }
 
 func (r *root) digest(name string) (d tree.Digest, err error) {
-	fd, err := r.open(name, unix.O_RDONLY, 0)
+	fd, err := r.open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return d, err
 	}

@@ -253,7 +253,7 @@ func (j *job) writeFile(dirfd int, base string, i int, a attrs) error {
 	f := os.NewFile(uintptr(fd), base)
 	err = j.pack.WriteTo(i, f)
 	if err == nil {
-		err = j.in.chown(func() error { return unix.Fchown(fd, a.uid, a.gid) })
+		err = j.in.chown(a.uid, a.gid, func() error { return unix.Fchown(fd, a.uid, a.gid) })
 	}
 	if err == nil {
 		err = unix.Fchmod(fd, a.mode)
@@ -271,7 +271,7 @@ func (j *job) writeFile(dirfd int, base string, i int, a attrs) error {
 // apply sets owner, mode and time of something that is not a file. It must not
 // follow a link, and base was made by us just now.
 func (in *Installer) apply(dirfd int, base string, t tree.Type, a attrs) error {
-	err := in.chown(func() error { return unix.Fchownat(dirfd, base, a.uid, a.gid, unix.AT_SYMLINK_NOFOLLOW) })
+	err := in.chown(a.uid, a.gid, func() error { return unix.Fchownat(dirfd, base, a.uid, a.gid, unix.AT_SYMLINK_NOFOLLOW) })
 	if err == nil && t != tree.Symlink {
 		err = unix.Fchmodat(dirfd, base, a.mode, 0)
 	}
@@ -281,22 +281,25 @@ func (in *Installer) apply(dirfd int, base string, t tree.Type, a attrs) error {
 	return err
 }
 
+// lastID is the last id of a tree. What is mapped beyond it in a worker is the
+// caller, root perhaps, to whom no file of a tree may belong.
+const lastID = 65535
+
 // chown is left out where the caller may not give files away (only in tests
 // that run as a normal user).
-func (in *Installer) chown(do func() error) error {
+func (in *Installer) chown(uid, gid int, do func() error) error {
+	if uid < 0 || uid > lastID || gid < 0 || gid > lastID {
+		return fmt.Errorf("its owner %d:%d is outside the ids 0 to %d of a tree", uid, gid, lastID)
+	}
 	if in.keepOwner {
 		return nil
 	}
-	err := do()
-	if err == unix.EINVAL {
-		return fmt.Errorf("its owner is outside the 65536 ids of a tree: %w", err)
-	}
-	return err
+	return do()
 }
 
 // private makes a folder its owner's alone.
 func (in *Installer) private(dirfd int, base string, uid int) error {
-	err := in.chown(func() error { return unix.Fchownat(dirfd, base, uid, 0, unix.AT_SYMLINK_NOFOLLOW) })
+	err := in.chown(uid, 0, func() error { return unix.Fchownat(dirfd, base, uid, 0, unix.AT_SYMLINK_NOFOLLOW) })
 	if err == nil {
 		err = unix.Fchmodat(dirfd, base, 0o700, 0)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -207,6 +208,37 @@ func TestEscape(t *testing.T) {
 	}
 	if names, _ := os.ReadDir(outside); len(names) > 0 {
 		t.Errorf("written outside: %v", names)
+	}
+}
+
+// The id behind the tree's own stands for the caller in a worker.
+func TestForeignOwner(t *testing.T) {
+	for _, e := range []debtest.Entry{{Name: "./x", Data: "x", UID: 65536, Mode: 0o4755}, {Name: "./d/", UID: 65536}, {Name: "./l", Symlink: "x", UID: 65536}} {
+		f := newFake(t, Options{})
+		p := f.pack(t, debtest.Deb{Name: "evil", Entries: []debtest.Entry{{Name: "./"}, e}})
+		err := f.Unpack(context.Background(), p)
+		if err == nil || !strings.Contains(err.Error(), "outside the ids 0 to 65535") {
+			t.Errorf("%s: %v", e.Name, err)
+		}
+	}
+}
+
+func TestFifoAsDatabase(t *testing.T) {
+	f := newFake(t, Options{})
+	if err := os.MkdirAll(filepath.Join(f.root, adminDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{statusFile, statusFile + "-new"} {
+		os.Remove(filepath.Join(f.root, name))
+		if err := syscall.Mkfifo(filepath.Join(f.root, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.Installer.root.read(statusFile); err == nil {
+		t.Error("a fifo was read as the database")
+	}
+	if err := f.Installer.root.write(statusFile, []byte("x"), 0o644); err == nil {
+		t.Error("a fifo was written as the database")
 	}
 }
 

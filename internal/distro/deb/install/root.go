@@ -142,9 +142,13 @@ func (r *root) exists(name string) bool {
 	return err == nil
 }
 
-// read returns a file's content; a missing file is fs.ErrNotExist.
+// mostRead bounds the files of the database, in bytes.
+const mostRead = 256 << 20
+
+// read returns a file's content; a missing file is fs.ErrNotExist. A script may
+// have put a fifo there: it is not waited for.
 func (r *root) read(name string) ([]byte, error) {
-	fd, err := r.open(name, unix.O_RDONLY, 0)
+	fd, err := r.open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: "/" + name, Err: err}
 	}
@@ -153,6 +157,9 @@ func (r *root) read(name string) ([]byte, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > mostRead {
+		return nil, &fs.PathError{Op: "read", Path: "/" + name, Err: fmt.Errorf("it is no plain file of at most %d bytes", mostRead)}
 	}
 	b := make([]byte, st.Size()+1)
 	n := 0
@@ -185,7 +192,7 @@ func (r *root) write(name string, data []byte, mode uint32) error {
 }
 
 func writeAt(dirfd int, base string, data []byte, mode uint32) error {
-	fd, err := unix.Openat(dirfd, base, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Openat(dirfd, base, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
 	}
