@@ -26,6 +26,8 @@ type Rule struct {
 var Allowed = []Rule{
 	{Path: "etc/resolv.conf", Change: tree.Removed,
 		Reason: "mmdebstrap copies the resolver of the host it runs on, which is no machine's own"},
+	{Path: "etc/.resolv.conf.systemd-resolved.bak", Change: tree.Removed,
+		Reason: "systemd-resolved's copy of the same file"},
 	{Path: "etc/apt/sources.list", Change: tree.Changed,
 		Reason: "slipway names the official addresses, mmdebstrap the mirror that it used"},
 	{Path: "var/lib/dpkg/status-old", Change: tree.Changed,

@@ -12,7 +12,8 @@ type Set struct {
 var Releases = []string{"trixie", "bookworm"}
 
 // Sets cover what machines are made for: nothing, a kernel with its init, a
-// web server with a database, mail, compilers, and file servers.
+// web server with a database, mail, compilers, a host's
+// usual company, and file servers.
 var Sets = []Set{
 	{Name: "minbase"},
 	{Name: "bootable", Boot: "trixie", Packages: []string{"linux-image-cloud-amd64", "systemd-sysv",
@@ -20,5 +21,7 @@ var Sets = []Set{
 	{Name: "web", Boot: "bookworm", Packages: []string{"nginx", "php-fpm", "mariadb-server"}},
 	{Name: "mail", Boot: "trixie", Packages: []string{"postfix", "dovecot-imapd"}},
 	{Name: "build", Boot: "bookworm", Packages: []string{"build-essential", "python3", "git"}},
+	{Name: "host", Boot: "bookworm", Packages: []string{"systemd-sysv", "systemd-resolved", "network-manager",
+		"sudo", "cron", "rsyslog", "locales"}},
 	{Name: "files", Boot: "trixie", Packages: []string{"samba", "btrfs-progs", "smartmontools"}},
 }

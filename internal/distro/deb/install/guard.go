@@ -63,16 +63,26 @@ func (in *Installer) guardResolver() error {
 	return in.root.write(resolvConf, []byte(noResolver), 0o644)
 }
 
-// unguardResolver leaves what a script made of it.
+// unguardResolver leaves what a script made of it. systemd-resolved puts a
+// link in its place and keeps what it found, for the day it is removed.
 func (in *Installer) unguardResolver() error {
-	st, err := in.root.lstat(resolvConf)
-	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != int64(len(noResolver)) {
-		return nil
+	for _, name := range []string{resolvConf, "etc/.resolv.conf.systemd-resolved.bak"} {
+		st, err := in.root.lstat(name)
+		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != int64(len(noResolver)) {
+			continue
+		}
+		data, err := in.root.read(name)
+		if err != nil {
+			return err
+		}
+		if string(data) != noResolver {
+			continue
+		}
+		if err := in.root.remove(name); err != nil {
+			return err
+		}
 	}
-	if data, err := in.root.read(resolvConf); err != nil || string(data) != noResolver {
-		return err
-	}
-	return in.root.remove(resolvConf)
+	return nil
 }
 
 func (in *Installer) unguard() error {
