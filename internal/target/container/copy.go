@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"slipway/internal/guest/wire"
 )
@@ -55,7 +56,10 @@ func (m *Machine) CopyOut(ctx context.Context, from, to string) error {
 	if s, err := os.Stat(to); err == nil && s.IsDir() {
 		to = filepath.Join(to, path.Base(from))
 	}
-	if err := c.out(from, to, *st); err != nil {
+	if err = os.MkdirAll(filepath.Dir(to), 0o777); err == nil {
+		err = c.out(from, to, *st)
+	}
+	if err != nil {
 		return fmt.Errorf("copying %s from %s: %w", from, m.Name, err)
 	}
 	return nil
@@ -166,17 +170,20 @@ func (c *copier) out(from, to string, st wire.Stat) error {
 	return errors.New("only files, folders and symbolic links can be copied")
 }
 
+// dirOut copies a folder. What the machine says of it may be a lie: names must
+// not lead elsewhere, and neither must a link that came under the same name.
 func (c *copier) dirOut(from, to string, st wire.Stat) error {
-	if err := os.MkdirAll(to, 0o700); err != nil {
-		return err
+	if err := os.Mkdir(to, 0o700); err != nil {
+		if at, statErr := os.Lstat(to); statErr != nil || !at.IsDir() {
+			return err
+		}
 	}
 	r, err := c.do(wire.Request{Op: "list", Path: from})
 	if err != nil {
 		return err
 	}
 	for _, e := range r.Entries {
-		// The names come from the machine: they must not lead elsewhere.
-		if e.Name != filepath.Base(e.Name) || e.Name == ".." || e.Name == "." {
+		if e.Name == "" || e.Name == "." || e.Name == ".." || strings.ContainsRune(e.Name, '/') {
 			return fmt.Errorf("the machine sent the name %q", e.Name)
 		}
 		if err := c.out(path.Join(from, e.Name), filepath.Join(to, e.Name), e); err != nil {

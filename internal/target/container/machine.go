@@ -52,6 +52,9 @@ func Find(runtime, name string) (*Machine, error) {
 	if runtime == "" {
 		runtime = RuntimeDir()
 	}
+	if err := ownRuntime(runtime); err != nil {
+		return nil, err
+	}
 	if label.MatchString(name) {
 		if m, err := load(machineDir(runtime, name)); err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return m, err
@@ -73,6 +76,9 @@ func Find(runtime, name string) (*Machine, error) {
 func List(runtime string) ([]*Machine, error) {
 	if runtime == "" {
 		runtime = RuntimeDir()
+	}
+	if err := ownRuntime(runtime); err != nil {
+		return nil, err
 	}
 	entries, err := os.ReadDir(filepath.Join(runtime, "machines"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

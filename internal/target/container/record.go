@@ -81,8 +81,16 @@ func makeRuntime(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the runtime folder: %w", err)
 	}
+	return ownRuntime(dir)
+}
+
+// ownRuntime refuses a runtime folder that another user made, before anything
+// in it is believed. One that is not there is fine.
+func ownRuntime(dir string) error {
 	var st unix.Stat_t
-	if err := unix.Lstat(dir, &st); err != nil {
+	if err := unix.Lstat(dir, &st); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("looking at the runtime folder: %w", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {

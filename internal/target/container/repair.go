@@ -16,6 +16,9 @@ import (
 // returns the names of the machines that it repaired. Network devices and
 // mounts have gone with their namespaces.
 func Repair(ctx context.Context, runtime string) ([]string, error) {
+	if err := ownRuntime(runtime); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(filepath.Join(runtime, "machines"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -148,6 +148,9 @@ func (r *incarnation) meet(s *supervisor, control *os.File) error {
 			case "error":
 				return errors.New(e.Text)
 			case "agent":
+				if r.shown != nil {
+					return errors.New("the guest helper introduced itself twice")
+				}
 				r.shown = make(chan struct{})
 				go func() {
 					s.console.follow(r.session)
@@ -216,15 +219,22 @@ func (r *incarnation) shutdown(s *supervisor) {
 
 // power asks the agent; when there is none any more, systemd is asked directly.
 func (r *incarnation) power(how string) error {
-	st, err := r.session.Open(wire.Request{Op: "power", Target: how})
-	if err == nil {
-		select {
-		case <-st.Over():
-			return nil
-		case <-time.After(2 * time.Second):
-			st.Reset()
-			err = errors.New("the agent does not answer")
+	answered := make(chan error, 1)
+	go func() { // an agent that reads nothing any more would hold even the question
+		st, err := r.session.Open(wire.Request{Op: "power", Target: how})
+		if err == nil {
+			<-st.Over()
 		}
+		answered <- err
+	}()
+	var err error
+	select {
+	case err = <-answered:
+		if err == nil {
+			return nil
+		}
+	case <-time.After(2 * time.Second):
+		err = errors.New("the agent does not answer")
 	}
 	const rtMin = 34
 	return errors.Join(err, r.cmd.Process.Signal(syscall.Signal(rtMin+4)))

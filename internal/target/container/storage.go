@@ -218,13 +218,14 @@ func cloneMount(source, target string, readOnly bool, ids *os.File) error {
 func (s *supervisor) volume(path string) (string, error) {
 	clean := filepath.Clean("/" + path)
 	dir := filepath.Join(s.Spec.StateDir, clean)
-	if _, err := os.Lstat(dir); err == nil {
-		return dir, nil
+	// Above and in it may be what a machine of another definition has written.
+	if _, err := insideRoot(s.Spec.StateDir, clean); !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return "", fmt.Errorf("making the volume for %s: %w", path, err)
 	}
-	tmp := dir + ".new"
+	tmp := filepath.Join(s.Spec.StateDir, ".new")
 	if err := os.RemoveAll(tmp); err != nil {
 		return "", fmt.Errorf("making the volume for %s: %w", path, err)
 	}
