@@ -96,9 +96,11 @@ func (s style) verdict(b *strings.Builder, t TargetReport) {
 	switch {
 	case t.OK:
 		fmt.Fprintf(b, "  proved in %.2fs: %s\n", t.Seconds, counted(good, len(t.Probes)))
-	case len(t.Stages)+len(t.Probes) == 0 || good == len(t.Probes) && t.Reason != "":
+	case len(t.Stages)+len(t.Probes) == 0:
 		fmt.Fprintf(b, "  not proved after %.2fs\n", t.Seconds)
 		s.paragraph(b, t.Reason, "  ")
+	case len(t.Probes) == 0: // the reason stands at the stage
+		fmt.Fprintf(b, "  not proved after %.2fs\n", t.Seconds)
 	default:
 		fmt.Fprintf(b, "  not proved after %.2fs: %s\n", t.Seconds, counted(good, len(t.Probes)))
 	}
