@@ -131,6 +131,10 @@ func (j *job) copyFile(source, to, digest string, a attr, given bool) error {
 
 // copyFolder copies what is in a folder: files, folders and links.
 func (j *job) copyFolder(ctx context.Context, source, to string, a attr, given bool) error {
+	source, err := filepath.EvalSymlinks(source) // or the walk would see the link alone
+	if err != nil {
+		return err
+	}
 	folder := a
 	folder.mode = 0o755
 	if given {

@@ -14,8 +14,12 @@ import (
 	"slipway/internal/machine"
 )
 
-// note reads a small remembered answer of the store. Losing one costs time, nothing else.
+// note reads a small remembered answer of the store. Losing one costs time,
+// nothing else. Nothing proves another user's notes, so they do not count.
 func (b *Builder) note(kind, key string) ([]byte, bool) {
+	if b.Store.Foreign() {
+		return nil, false
+	}
 	data, err := os.ReadFile(filepath.Join(b.Store.Dir(), "notes", kind, key))
 	return data, err == nil
 }
@@ -52,26 +56,33 @@ func replaceFile(path string, data []byte, mode fs.FileMode) error {
 // never leaves this store, so that a layer's key reveals nothing about them.
 // It is empty when the definition has none.
 func (b *Builder) secretDigest(d *machine.Definition) (string, error) {
-	values := map[string]string{}
-	for _, f := range d.Files {
-		if f.Secret != nil {
-			values[secretName(*f.Secret)] = "file " + f.Path + " " + f.Owner + " " + f.Mode
+	// Bytes, not strings: the encoding keeps only the former as they are.
+	contents := map[string][]byte{}
+	add := func(what string, ref machine.Secret) error {
+		data, err := readSecret(ref)
+		if err != nil {
+			return fmt.Errorf("reading a secret: %w", err)
+		}
+		contents[what] = data
+		return nil
+	}
+	for i, f := range d.Files {
+		if f.Secret == nil {
+			continue
+		}
+		if err := add(fmt.Sprintf("file %d %s %s %s", i, f.Path, f.Owner, f.Mode), *f.Secret); err != nil {
+			return "", err
 		}
 	}
 	for _, u := range d.Users {
-		if u.Password != nil {
-			values[secretName(machine.Secret{File: u.Password.HashFile, Env: u.Password.HashEnv})] = "user " + u.Name
+		if u.Password == nil {
+			continue
+		}
+		if err := add("user "+u.Name, machine.Secret{File: u.Password.HashFile, Env: u.Password.HashEnv}); err != nil {
+			return "", err
 		}
 	}
-	contents := map[string]string{}
-	for _, ref := range secretRefs(d) {
-		data, err := readSecret(ref)
-		if err != nil {
-			return "", fmt.Errorf("reading a secret: %w", err)
-		}
-		contents[values[secretName(ref)]] = string(data)
-	}
-	if len(values) == 0 {
+	if len(contents) == 0 {
 		return "", nil
 	}
 	key, err := b.secretKey()

@@ -214,8 +214,8 @@ func (b *Builder) layers(p *Prepared) ([]Layer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.File, err)
 	}
-	base := digest(formatVersion, "base", d.System, d.Arch, d.Base, hashes(p.Base), sources, p.Lock.Date.Unix())
-	packages := digest(formatVersion, "packages", base, hashes(p.Rest), p.Lock.Steps[p.Class], d.Debconf,
+	base := digest(formatVersion, "base", d.System, d.Arch, d.Base, hashes(p.Base), exact(sources), p.Lock.Date.Unix())
+	packages := digest(formatVersion, "packages", base, hashes(p.Rest), automatic(p.Packages()), p.Lock.Steps[p.Class], d.Debconf,
 		hookCommands(d.Hooks.Essential), skipInitramfs(p), p.Lock.Users, p.Lock.Groups)
 	layers := []Layer{{"base", base, ""}, {"packages", packages, base}}
 	if hasContent(d) {
@@ -258,6 +258,28 @@ func hashes(packages []plan.Package) []string {
 	out := make([]string, len(packages))
 	for i, p := range packages {
 		out[i] = p.SHA256
+	}
+	return out
+}
+
+// automatic lists the packages that the machine's package manager is told it
+// may remove again.
+func automatic(packages []plan.Package) []string {
+	var out []string
+	for _, p := range packages {
+		if p.Auto {
+			out = append(out, p.ID())
+		}
+	}
+	return out
+}
+
+// exact keeps every byte in a key: the encoding takes only valid UTF-8 in
+// strings as it is, and a keyring is not that.
+func exact(files map[string]string) map[string][]byte {
+	out := make(map[string][]byte, len(files))
+	for name, content := range files {
+		out[name] = []byte(content)
 	}
 	return out
 }

@@ -86,7 +86,7 @@ func hashFile(path string) (string, error) {
 // themselves and every file that they name.
 func contentDigest(d *machine.Definition) (string, error) {
 	contents := map[string]string{}
-	for _, f := range d.Files {
+	for i, f := range d.Files {
 		if f.From == nil || f.From.File == "" {
 			continue
 		}
@@ -94,7 +94,10 @@ func contentDigest(d *machine.Definition) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("reading %s for %s: %w", f.From.File, f.Path, err)
 		}
-		contents[f.Path] = sum
+		if strings.HasSuffix(f.Path, "/") { // a file keeps its name there
+			sum += " " + filepath.Base(f.From.File)
+		}
+		contents[fmt.Sprintf("files.%d", i)] = sum // several may have one path
 	}
 	for _, u := range d.Users {
 		for i, key := range u.SSHKeys {
@@ -141,14 +144,12 @@ func usersForKey(d *machine.Definition) []machine.User {
 	return out
 }
 
-// hashTree digests a file, or a folder with names, modes, links and contents.
+// hashTree digests a file, or a folder with names, links and contents, and who
+// may execute what: other permissions of the host do not matter.
 func hashTree(root string) (string, error) {
-	info, err := os.Stat(root)
+	root, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		return "", err
-	}
-	if !info.IsDir() {
-		return hashFile(root)
 	}
 	h := sha256.New()
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
@@ -173,7 +174,8 @@ func hashTree(root string) (string, error) {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(h, "%q %v %q\n", rel, info.Mode(), content)
+		runs := info.Mode().IsRegular() && info.Mode()&0o100 != 0
+		_, err = fmt.Fprintf(h, "%q %v %v %q\n", rel, info.Mode().Type(), runs, content)
 		return err
 	})
 	return hex.EncodeToString(h.Sum(nil)), err

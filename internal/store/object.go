@@ -14,9 +14,10 @@ import (
 var objectKinds = map[string]struct{ dir, suffix string }{
 	"deb":   {"debs", ".deb"},
 	"index": {"indexes", ".index"},
+	"file":  {"files", ".file"},
 }
 
-// ObjectPath is where a downloaded object of a kind ("deb", "index") lies or
+// ObjectPath is where a downloaded object of a kind ("deb", "index", "file") lies or
 // will lie, by the SHA-256 of its bytes. It panics on an unknown kind.
 func (s *Store) ObjectPath(kind, digestHex string) string {
 	k, ok := objectKinds[kind]

@@ -5,6 +5,7 @@
 //	version              the format, one line
 //	lock, locks/<name>   flock(2) files; empty
 //	debs/<sha256>.deb    objects as they were downloaded, by kind and digest
+//	files/<sha256>.file  what definitions take from the network
 //	indexes/             for the family: indexes and what it remembers of them
 //	packs/<sha256>.pack  one package unpacked: contents, index, control members
 //	layers/<key>/        manifest, pack (contents in no package), meta.json
@@ -65,7 +66,7 @@ type Store struct {
 }
 
 // subdirs exist in every store.
-var subdirs = []string{"debs", "packs", "indexes", "layers", "trees", "pins", "locks", "tmp"}
+var subdirs = []string{"debs", "files", "packs", "indexes", "layers", "trees", "pins", "locks", "tmp"}
 
 // Open opens the store in dir and creates it (mode 0700) if need be. The
 // caller closes it.
