@@ -52,7 +52,8 @@ func (f *fake) Terminal(ctx context.Context) (io.ReadWriteCloser, error) {
 func (f *fake) Address() netip.Addr                       { return netip.MustParseAddr("127.0.0.1") }
 func (f *fake) Usage(context.Context) (Usage, error)      { return f.usage, nil }
 func (f *fake) Pending(context.Context) ([]string, error) { return f.pending, nil }
-func (f *fake) SSHKey() ([]byte, error)                   { return f.key, nil }
+
+func (f *fake) SSHKey(context.Context, string) ([]byte, error) { return f.key, nil }
 
 // quick gives a probe short times, so that failing ones end soon.
 func quick(p machine.Probe) machine.Probe {

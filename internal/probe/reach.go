@@ -61,9 +61,10 @@ type Pender interface {
 }
 
 // KeyHolder is a Reach that holds the private key (OpenSSH or PEM) that
-// slipway made for the machine, used by ssh probes that name no key.
+// slipway made for the machine, used by ssh probes that name no key. SSHKey
+// lets the key in as user before it returns it.
 type KeyHolder interface {
-	SSHKey() ([]byte, error)
+	SSHKey(ctx context.Context, user string) ([]byte, error)
 }
 
 // SecretReader is a Reach that reads secrets for the prober; without it a

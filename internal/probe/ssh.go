@@ -55,7 +55,7 @@ func (c sshCheck) want() string {
 }
 
 func (c sshCheck) try(ctx context.Context, s *session) outcome {
-	signer, err := c.signer(s)
+	signer, err := c.signer(ctx, s)
 	if err != nil {
 		return breaks("%v", err)
 	}
@@ -105,13 +105,13 @@ func (c sshCheck) command(client *ssh.Client) outcome {
 }
 
 // signer is the key of the probe, or the one that was made for the machine.
-func (c sshCheck) signer(s *session) (ssh.Signer, error) {
+func (c sshCheck) signer(ctx context.Context, s *session) (ssh.Signer, error) {
 	var data []byte
 	var err error
 	if c.p.Key != "" {
 		data, err = os.ReadFile(c.p.Key)
 	} else if holder, ok := s.Reach.(KeyHolder); ok {
-		data, err = holder.SSHKey()
+		data, err = holder.SSHKey(ctx, c.user())
 	} else {
 		err = errors.New("the machine has no generated key; set key")
 	}

@@ -145,5 +145,6 @@ func (p *Prover) Down(ctx context.Context, name string) error {
 		return err
 	}
 	p.log("stop", name, map[string]any{"ok": true})
+	p.renewSSH(m.SSHDir(), name)
 	return p.Builder.Store.Unpin("machine-" + name)
 }

@@ -146,6 +146,7 @@ func (p *Prover) spec(d *machine.Definition, result *build.Result, name string) 
 		Name: name, Definition: d, LayerDirs: result.Dirs, Key: result.Key, TreeSize: result.Bytes, Runtime: p.Runtime,
 		RunDir:   filepath.Join(store.Dir(), "run", name),
 		StateDir: filepath.Join(store.Dir(), "state", d.Name),
+		SSHDir:   string(SSHDir(store.Dir())),
 	}
 	for _, dir := range []string{filepath.Dir(spec.RunDir), filepath.Dir(spec.StateDir)} {
 		if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -189,6 +190,7 @@ func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.S
 	end(err)
 	step.Done(err)
 	p.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": err == nil, "target": "container"})
+	p.renewSSH(m.SSHDir(), "")
 	return m, err
 }
 

@@ -26,6 +26,7 @@ type Spec struct {
 	Runtime  string // folder of records and sockets; default RuntimeDir()
 	RunDir   string // folder of this machine's upper; on a real file system
 	StateDir string // folder of this machine's state volumes
+	SSHDir   string // folder of the caller's ssh keys, see package sshway
 	Keep     bool   // keep the upper at the end, and use it again for the same Key
 	Publish  bool   // open the definition's ports on the host
 	Isolated bool   // no lab: the machine has only its loopback
