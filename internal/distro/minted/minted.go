@@ -49,7 +49,30 @@ var Kinds = []Kind{
 		Command: []string{"sh", "-c", "TMPDIR= mariadb-install-db --rpm --cross-bootstrap --user=mysql " +
 			"--disable-log-bin --skip-test-db || :"},
 	},
+	{ // clusters that have their configuration below /etc, which stays
+		Remove:  []string{"/var/lib/postgresql/*/main"},
+		Path:    "/var/lib/postgresql/*/main/PG_VERSION",
+		Needs:   "/usr/bin/pg_createcluster",
+		Command: []string{"sh", "-c", postgres},
+	},
 	{
 		Remove: []string{"/var/lib/systemd/random-seed", "/var/lib/urandom/random-seed"},
 	},
 }
+
+// postgres makes the data of each configured cluster that has none, as
+// pg_createcluster does; that program itself refuses what is configured.
+const postgres = `
+for conf in /etc/postgresql/*/main/postgresql.conf; do
+	dir=${conf%/main/*}
+	version=${dir##*/}
+	data=/var/lib/postgresql/$version/main
+	if [ -e "$conf" ] && [ ! -e "$data" ]; then
+		install -d -m 700 -o postgres -g postgres "$data" &&
+		setpriv --reuid=postgres --regid=postgres --init-groups \
+			"/usr/lib/postgresql/$version/bin/initdb" -D "$data" --encoding=UTF8 --locale=C.UTF-8 \
+			--auth-local=peer --auth-host=scram-sha-256 &&
+		rm -f "$data/postgresql.conf" "$data/pg_hba.conf" "$data/pg_ident.conf"
+	fi
+done
+:`

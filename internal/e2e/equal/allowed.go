@@ -34,6 +34,8 @@ var Allowed = []Rule{
 		Reason: "a backup from before dpkg's last checkpoint, and slipway writes the database in other steps than apt makes dpkg do"},
 	{Path: "var/lib/mysql/**", Change: tree.Removed,
 		Reason: "the database is made at the machine's first start; half of its files differ between mmdebstrap's own runs"},
+	{Path: "var/lib/postgresql/**", Change: tree.Removed,
+		Reason: "the same; a cluster has an identity of its own"},
 }
 
 // match tells whether the rule covers a finding.

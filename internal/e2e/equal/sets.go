@@ -13,7 +13,7 @@ var Releases = []string{"trixie", "bookworm"}
 
 // Sets cover what machines are made for: nothing, a kernel with its init, a
 // web server with a database, mail, compilers, a host's
-// usual company, and file servers.
+// usual company, applications, and file servers.
 var Sets = []Set{
 	{Name: "minbase"},
 	{Name: "bootable", Boot: "trixie", Packages: []string{"linux-image-cloud-amd64", "systemd-sysv",
@@ -23,5 +23,6 @@ var Sets = []Set{
 	{Name: "build", Boot: "bookworm", Packages: []string{"build-essential", "python3", "git"}},
 	{Name: "host", Boot: "bookworm", Packages: []string{"systemd-sysv", "systemd-resolved", "network-manager",
 		"sudo", "cron", "rsyslog", "locales"}},
+	{Name: "apps", Boot: "trixie", Packages: []string{"apache2", "postgresql", "default-jre-headless", "exim4-daemon-light"}},
 	{Name: "files", Boot: "trixie", Packages: []string{"samba", "btrfs-progs", "smartmontools"}},
 }

@@ -1,8 +1,11 @@
 package install
 
 import (
+	"errors"
 	"path"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"slipway/internal/distro/minted"
 )
@@ -11,20 +14,45 @@ import (
 func (in *Installer) removeMinted() error {
 	for _, kind := range minted.Kinds {
 		for _, pattern := range kind.Remove {
-			dir, base := path.Split(strings.TrimPrefix(pattern, "/"))
-			names, err := in.root.list(path.Clean(dir))
+			names, err := in.root.glob(strings.TrimPrefix(pattern, "/"))
 			if err != nil {
 				return err
 			}
 			for _, name := range names {
-				if ok, _ := path.Match(base, name); !ok {
-					continue
-				}
-				if err := in.root.removeAll(dir + name); err != nil {
+				if err := in.root.removeAll(name); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// glob lists the names in the tree that match a pattern, as path/filepath.Glob
+// does on the host.
+func (r *root) glob(pattern string) ([]string, error) {
+	found := []string{""}
+	for _, part := range strings.Split(pattern, "/") {
+		var next []string
+		for _, dir := range found {
+			if !strings.ContainsAny(part, "*?[") {
+				next = append(next, path.Join(dir, part))
+				continue
+			}
+			names, err := r.list(path.Join(".", dir))
+			if errors.Is(err, unix.ENOTDIR) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range names {
+				if ok, _ := path.Match(part, name); ok {
+					next = append(next, path.Join(dir, name))
+				}
+			}
+		}
+		found = next
+	}
+	return found, nil
 }

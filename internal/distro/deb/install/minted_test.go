@@ -19,6 +19,9 @@ func TestFinishRemovesMinted(t *testing.T) {
 		"var/lib/mysql/mysql/db.frm":      false,
 		"var/lib/mysql/ibdata1":           false,
 		"var/lib/mysql/debian-10.11.flag": true,
+		"var/lib/postgresql/17/main/base": false,
+		"var/lib/postgresql/17/notes":     true,
+		"var/lib/postgresql/main":         true,
 	}
 	for name := range files {
 		path := filepath.Join(f.root, name)
