@@ -6,6 +6,6 @@ import "github.com/spf13/cobra"
 var verbs = []func(*Env) *cobra.Command{
 	newUp, newDown, newBuild, newTest, newPlan,
 	newLock, newUpdate, newOutdated, newCheck, newWhy, newDiff, newRepro,
-	newShell, newCp, newLogs, newLs, newInspect, newConsole, newWith, newReset,
+	newShell, newSSH, newConnect, newCp, newLogs, newLs, newInspect, newConsole, newWith, newReset,
 	newEnable, newDisable, newStore, newDoctor, newSchema, newVersion, newCompletion,
 }
