@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -85,12 +88,18 @@ func (e *Env) writeLock(ctx context.Context, file string, flags buildFlags, mode
 	if err != nil {
 		return err
 	}
+	_, err = os.Stat(build.LockFile(d))
+	first := errors.Is(err, fs.ErrNotExist)
 	changes, notes, err := b.WriteLock(ctx, d, flags.options(""), mode)
 	if err != nil {
 		return err
 	}
 	for _, note := range notes {
 		e.reporter().Note(note)
+	}
+	if first && !e.opt.json { // a list of everything says nothing
+		_, err := fmt.Fprintf(e.Stdout, "%s: %d packages\n", build.LockFile(d), len(changes))
+		return err
 	}
 	return e.printChanges(changes, "the lock is as it was")
 }
