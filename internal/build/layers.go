@@ -68,10 +68,15 @@ func (b *Builder) makeLayers(ctx context.Context, p *Prepared, layers []Layer, o
 	if err != nil {
 		return err
 	}
-	s := &supply{b: b, family: family}
+	s := &supply{b: b, family: family, offline: opt.Offline}
 	supplyErr := make(chan error, 1)
 	go func() {
-		err := s.run(ctx, p, wanted(p, layers), opt.Offline, func(sum string) error { return proc.Send(supplied{SHA256: sum}) })
+		err := s.run(ctx, p, wanted(p, layers), func(sum string) error {
+			if proc.Send(supplied{SHA256: sum}) != nil {
+				return errWorkerGone
+			}
+			return nil
+		})
 		if err != nil {
 			proc.Send(supplied{Failed: err.Error()}) // the worker may be gone: then Wait says why
 		}
@@ -83,7 +88,7 @@ func (b *Builder) makeLayers(ctx context.Context, p *Prepared, layers []Layer, o
 	cancel()
 	err = <-supplyErr
 	result.Fetched, result.Reused = s.fetched.Load(), s.reused
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errWorkerGone) {
 		return err
 	}
 	if workErr != nil {
@@ -91,6 +96,9 @@ func (b *Builder) makeLayers(ctx context.Context, p *Prepared, layers []Layer, o
 	}
 	return nil
 }
+
+// errWorkerGone ends the supply when nobody needs it any more: the worker says why.
+var errWorkerGone = errors.New("the build has ended")
 
 // wanted lists the packages whose contents the missing layers need.
 func wanted(p *Prepared, layers []Layer) []plan.Package {

@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -10,6 +11,7 @@ import (
 	"slipway/internal/distro"
 	"slipway/internal/fetch"
 	"slipway/internal/plan"
+	"slipway/internal/store"
 	"slipway/internal/trace"
 )
 
@@ -22,18 +24,20 @@ const unpackers = 2
 type supply struct {
 	b       *Builder
 	family  distro.Family
+	offline bool
 	fetched atomic.Int64
 	reused  int
+	kept    map[string]bool // files that were in the store before
 }
 
 // run fetches what is missing while it decompresses what has come.
-func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, offline bool, ready func(sha256 string) error) error {
+func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, ready func(sha256 string) error) error {
 	need, err := s.announce(packages, ready)
 	if err != nil || len(need) == 0 {
 		return err
 	}
 	fetched, absent := s.split(need)
-	if offline && len(absent) > 0 {
+	if s.offline && len(absent) > 0 {
 		return fmt.Errorf("--offline: %d packages are not in the store, the first is %s", len(absent), absent[0].ID())
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -56,9 +60,15 @@ func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, 
 	return group.Wait()
 }
 
-// announce tells of the packages that are unpacked in the store, and returns the others.
+// announce tells of the packages that are unpacked in the store, and returns
+// the others, each once.
 func (s *supply) announce(packages []plan.Package, ready func(sha256 string) error) (need []plan.Package, err error) {
+	met := map[string]bool{}
 	for _, pkg := range packages {
+		if met[pkg.SHA256] {
+			continue
+		}
+		met[pkg.SHA256] = true
 		if !s.b.Store.HasPack(pkg.SHA256) {
 			need = append(need, pkg)
 			continue
@@ -74,11 +84,12 @@ func (s *supply) announce(packages []plan.Package, ready func(sha256 string) err
 // split makes a channel for every package that is closed once its file is in
 // the store, and lists those whose file is not there yet.
 func (s *supply) split(need []plan.Package) (fetched map[string]chan struct{}, absent []plan.Package) {
-	fetched = make(map[string]chan struct{}, len(need))
+	fetched, s.kept = make(map[string]chan struct{}, len(need)), map[string]bool{}
 	for _, pkg := range need {
 		fetched[pkg.SHA256] = make(chan struct{})
 		if s.b.Store.HasObject("deb", pkg.SHA256) {
 			s.reused++
+			s.kept[pkg.SHA256] = true
 			close(fetched[pkg.SHA256])
 			continue
 		}
@@ -144,17 +155,29 @@ func (s *supply) fetch(ctx context.Context, p *Prepared, absent []plan.Package, 
 	return err
 }
 
-// unpack makes a pack of a fetched package. A package that was damaged in the
-// store is fetched once more, and said.
+// unpack makes a pack of a package's file. One that was in the store before is
+// hashed first: no byte is used that is not the right one. A damaged one is
+// fetched once more, and said.
 func (s *supply) unpack(ctx context.Context, p *Prepared, pkg plan.Package) error {
 	defer trace.Region("decompress " + pkg.Name)()
 	path := s.b.Store.ObjectPath("deb", pkg.SHA256)
-	err := s.family.Unpack(ctx, s.b.Store, pkg, path)
-	if err == nil || ctx.Err() != nil {
-		return err
+	var damage *store.CorruptError
+	if s.kept[pkg.SHA256] {
+		if err := s.b.Store.VerifyObject("deb", pkg.SHA256); err != nil && !errors.As(err, &damage) {
+			return err
+		}
 	}
-	if s.b.Store.VerifyObject("deb", pkg.SHA256) == nil {
-		return fmt.Errorf("unpacking %s: %w", pkg.ID(), err)
+	if damage == nil {
+		err := s.family.Unpack(ctx, s.b.Store, pkg, path)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if !errors.As(s.b.Store.VerifyObject("deb", pkg.SHA256), &damage) {
+			return fmt.Errorf("unpacking %s: %w", pkg.ID(), err)
+		}
+	}
+	if s.offline {
+		return fmt.Errorf("--offline: the stored copy of %s cannot be fetched again: %w", pkg.ID(), damage)
 	}
 	s.b.Progress.Note(fmt.Sprintf("the stored copy of %s is damaged; fetching it again", pkg.ID()))
 	if err := s.b.Store.RemoveObject("deb", pkg.SHA256); err != nil {
