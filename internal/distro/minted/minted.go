@@ -35,6 +35,12 @@ var Kinds = []Kind{
 		Needs:   "/usr/sbin/make-ssl-cert",
 		Command: []string{"make-ssl-cert", "generate-default-snakeoil"},
 	},
+	{ // by which the name server's control program is known to it
+		Remove:  []string{"/etc/bind/rndc.key"},
+		Path:    "/etc/bind/rndc.key",
+		Needs:   "/usr/sbin/rndc-confgen",
+		Command: []string{"sh", "-c", "rndc-confgen -a && chown bind:bind /etc/bind/rndc.key && chmod 640 /etc/bind/rndc.key || :"},
+	},
 	{ // a hash table with an identity of its own
 		Remove:  []string{"/etc/aliases.db"},
 		Path:    "/etc/aliases.db",

@@ -2,6 +2,7 @@ package install
 
 import (
 	"errors"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -19,7 +20,14 @@ func (in *Installer) removeMinted() error {
 				return err
 			}
 			for _, name := range names {
-				if err := in.root.removeAll(name); err != nil {
+				_, err := in.root.lstat(name)
+				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+					continue
+				}
+				if err == nil {
+					err = in.root.removeAll(name)
+				}
+				if err != nil {
 					return err
 				}
 			}
