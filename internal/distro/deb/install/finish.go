@@ -40,6 +40,9 @@ func (in *Installer) Finish() error {
 	if err := in.removeMinted(); err != nil {
 		return fmt.Errorf("removing keys that every machine makes for itself: %w", err)
 	}
+	if err := in.settleKeystore(); err != nil {
+		return fmt.Errorf("settling the dates of Java's certificates: %w", err)
+	}
 	if err := in.fillDev(); err != nil {
 		return fmt.Errorf("finishing the tree: %w", err)
 	}
