@@ -51,7 +51,7 @@ func completeWords(cmd *cobra.Command) {
 			}
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		}
-	case strings.HasPrefix(argument, "NAME"):
+	case strings.HasPrefix(strings.TrimPrefix(argument, "[USER@]"), "NAME"):
 		cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveDefault

@@ -56,7 +56,7 @@ run by their names.`,
 			return exitWith(status)
 		},
 	}
-	cmd.Flags().IntVarP(&port, "port", "p", 22, "port of the ssh server in the machine")
+	cmd.Flags().IntVarP(&port, "port", "p", 22, "`PORT` of the ssh server in the machine")
 	cmd.Flags().BoolVar(&config, "config", false, "print the path of a configuration for ssh to include")
 	cmd.Flags().BoolVar(&builtin, "builtin", false, "use slipway's own client even when the host has ssh")
 	cmd.Flags().SetInterspersed(false) // slipway's flags end at NAME
