@@ -16,6 +16,11 @@ const Domain = "lab"
 const (
 	answerTTL     = 5 // seconds: machines come and go
 	upstreamLimit = 3 * time.Second
+
+	// A machine may ask as fast as it likes: what is beyond these numbers of
+	// questions at a time gets no answer, or a failure.
+	mostQuestions = 256
+	mostUpstream  = 64
 )
 
 // zone is the lab's directory at one moment.
@@ -26,7 +31,15 @@ type zone struct {
 
 // serveDNS answers on the bridge's addresses over UDP and TCP.
 func (l *Lab) serveDNS(ctx context.Context) error {
-	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) { w.WriteMsg(l.answer(ctx, w.RemoteAddr(), q)) })
+	slots := make(chan struct{}, mostQuestions)
+	upstream := make(chan struct{}, mostUpstream)
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		if !take(slots) {
+			return
+		}
+		defer func() { <-slots }()
+		w.WriteMsg(l.answer(ctx, w.RemoteAddr(), q, upstream))
+	})
 	at := net.JoinHostPort(l.Subnets.Gateway4().String(), "53")
 	udp := &dns.Server{Addr: at, Net: "udp", Handler: handler}
 	tcp := &dns.Server{Addr: at, Net: "tcp", Handler: handler, MaxTCPQueries: 64}
@@ -47,8 +60,18 @@ func (l *Lab) serveDNS(ctx context.Context) error {
 	return err
 }
 
+// take takes a slot without waiting.
+func take(slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // answer decides between the directory, upstream servers and a plain no.
-func (l *Lab) answer(ctx context.Context, from net.Addr, q *dns.Msg) *dns.Msg {
+func (l *Lab) answer(ctx context.Context, from net.Addr, q *dns.Msg, upstream chan struct{}) *dns.Msg {
 	reply := new(dns.Msg).SetReply(q)
 	if q.Opcode != dns.OpcodeQuery || len(q.Question) != 1 {
 		return reply.SetRcode(q, dns.RcodeNotImplemented)
@@ -58,8 +81,11 @@ func (l *Lab) answer(ctx context.Context, from net.Addr, q *dns.Msg) *dns.Msg {
 		return reply
 	}
 	if z.mayLeave(from) {
-		if up := l.upstream(ctx, q); up != nil {
-			return up
+		if take(upstream) {
+			defer func() { <-upstream }()
+			if up := l.upstream(ctx, q); up != nil {
+				return up
+			}
 		}
 		return reply.SetRcode(q, dns.RcodeServerFailure)
 	}

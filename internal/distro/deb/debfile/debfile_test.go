@@ -148,6 +148,57 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A sparse file of PAX format 1.0 (GNU tar's manual, "Sparse Formats"): a
+// terabyte of zeros in a few bytes.
+func TestSparseBomb(t *testing.T) {
+	var data bytes.Buffer
+	w := tar.NewWriter(&data)
+	record := func(key, value string) string {
+		for n := len(key) + len(value) + 3; ; n++ {
+			if s := fmt.Sprintf("%d %s=%s\n", n, key, value); len(s) == n {
+				return s
+			}
+		}
+	}
+	// The writer refuses such records, so they are written as a plain entry
+	// whose type is changed, with its check sum, to that of a PAX header.
+	records := record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0") +
+		record("GNU.sparse.name", "./bomb") + record("GNU.sparse.realsize", "1099511627776")
+	if err := w.WriteHeader(&tar.Header{Name: "pax", Typeflag: tar.TypeReg, Size: int64(len(records))}); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(w, records)
+	body := "0\n" + strings.Repeat("\x00", 510)
+	if err := w.WriteHeader(&tar.Header{Name: "./bomb", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(body))}); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(w, body)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	header := data.Bytes()[:512]
+	header[156] = tar.TypeXHeader
+	copy(header[148:156], "        ")
+	sum := 0
+	for _, c := range header {
+		sum += int(c)
+	}
+	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	control := debtest.Tar([]debtest.Entry{{Name: "./control", Data: "Package: bomb\nVersion: 1.0\nArchitecture: all\n"}})
+	deb := debtest.Ar(debtest.Member{Name: "debian-binary", Data: []byte("2.0\n")},
+		debtest.Member{Name: "control.tar", Data: control}, debtest.Member{Name: "data.tar", Data: data.Bytes()})
+	_, err := UnpackFrom(t.Context(), "bomb", bytes.NewReader(deb), int64(len(deb)), Want{}, discard{}, Limits{})
+	if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "sparse") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// discard is a Sink that reads nothing.
+type discard struct{}
+
+func (discard) Add(tree.Entry, io.Reader) error                { return nil }
+func (discard) AddControl(string, uint32, int64, []byte) error { return nil }
+
 func TestLimits(t *testing.T) {
 	big := debtest.Deb{Name: "big", Entries: []debtest.Entry{{Name: "./zeros", Data: strings.Repeat("\x00", 1<<20)}, {Name: "./b"}}}
 	for name, l := range map[string]Limits{

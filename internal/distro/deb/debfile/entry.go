@@ -18,6 +18,7 @@ type converter struct {
 	sink   Sink
 	limits Limits
 	n      int
+	total  int64 // bytes of the files so far
 	owners strings.Builder
 	sums   map[string]string // path -> MD5; nil when the package has md5sums
 	listed strings.Builder   // the generated md5sums
@@ -109,6 +110,9 @@ func (c *converter) convert(h *tar.Header) (tree.Entry, error) {
 	switch h.Typeflag {
 	case tar.TypeReg:
 		e.Type, e.Size = tree.File, h.Size
+		if err := c.count(h); err != nil {
+			return e, err
+		}
 	case tar.TypeLink:
 		e.Type = tree.File
 		if e.Link, err = c.path(h.Linkname); err != nil {
@@ -145,6 +149,20 @@ func (c *converter) convert(h *tar.Header) (tree.Entry, error) {
 		c.files[name] = true
 	}
 	return e, nil
+}
+
+// count bounds what the files become. A sparse one, which dpkg does not know
+// either, is refused: a few bytes of it may stand for any number of zeros.
+func (c *converter) count(h *tar.Header) error {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return fmt.Errorf("%w: %s is a sparse file", ErrFormat, h.Name)
+		}
+	}
+	if c.total += h.Size; h.Size > c.limits.Total || c.total > c.limits.Total {
+		return fmt.Errorf("%w: its files have more than %d bytes", ErrLimit, c.limits.Total)
+	}
+	return nil
 }
 
 // path makes a name relative to the root ("." is the root itself) and refuses
