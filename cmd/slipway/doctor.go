@@ -25,11 +25,12 @@ and if not the one line that cures it.`,
 			if err != nil {
 				return err
 			}
+			kept := storeCheck(dir) // makes the folder, in which others try
 			checks := host.Checks(cmd.Context(), dir)
 			if checks[0].OK { // without user namespaces there is no lab to try
 				checks = append(checks, lab.Checks(cmd.Context(), host)...)
 			}
-			checks = append(checks, storeCheck(dir))
+			checks = append(checks, kept)
 			if env.opt.json {
 				return json.NewEncoder(env.Stdout).Encode(checks)
 			}
