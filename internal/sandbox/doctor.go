@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,16 +58,36 @@ func (h *Host) checkStart(ctx context.Context) Check {
 		check.OK, check.Detail = true, h.identity()
 		return check
 	}
-	check.Detail = err.Error()
-	var problem *Problem
-	if errors.As(err, &problem) {
-		check.Fix = problem.Fix
-	}
+	check.Detail, check.Fix = explain(err)
 	if !h.Root && appArmorRestricts() {
 		check.Detail += " (AppArmor restricts user namespaces here)"
 		check.Fix = "run as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or install an AppArmor profile for slipway with `userns,`"
 	}
 	return check
+}
+
+// explain separates what is wrong from what can be done, for errors that hold
+// several problems too.
+func explain(err error) (detail, fix string) {
+	var problem *Problem
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var details, fixes []string
+		for _, e := range joined.Unwrap() {
+			d, f := explain(e)
+			details = append(details, d)
+			if f != "" && !slices.Contains(fixes, f) {
+				fixes = append(fixes, f)
+			}
+		}
+		return strings.Join(details, "; "), strings.Join(fixes, "; then ")
+	}
+	if p, ok := err.(*Problem); ok {
+		return p.Text, p.Fix
+	}
+	if errors.As(err, &problem) {
+		fix = problem.Fix
+	}
+	return err.Error(), fix
 }
 
 // checkInside has a worker try the rest.

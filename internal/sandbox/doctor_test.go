@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 )
 
@@ -56,4 +58,22 @@ func FuzzParseCgroups(f *testing.F) {
 			t.Errorf("%+v", c)
 		}
 	})
+}
+
+func TestExplainSeparatesCauseFromCure(t *testing.T) {
+	one := &Problem{Text: "newuidmap is not installed", Fix: "install uidmap"}
+	two := &Problem{Text: "no line in /etc/subuid", Fix: "run usermod"}
+	for _, c := range []struct {
+		err         error
+		detail, fix string
+	}{
+		{one, one.Text, one.Fix},
+		{errors.Join(one, two, two), one.Text + "; " + two.Text + "; " + two.Text, "install uidmap; then run usermod"},
+		{fmt.Errorf("starting: %w", one), "starting: newuidmap is not installed; install uidmap", "install uidmap"},
+		{errors.New("broken"), "broken", ""},
+	} {
+		if detail, fix := explain(c.err); detail != c.detail || fix != c.fix {
+			t.Errorf("%v: got %q and %q", c.err, detail, fix)
+		}
+	}
 }
