@@ -1,7 +1,6 @@
 package xz
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"runtime"
@@ -24,8 +23,11 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b
 func NewParallelReader(r io.ReaderAt, size int64) (io.ReadCloser, error) {
 	blocks, err := listBlocks(r, size)
 	width := min(runtime.GOMAXPROCS(0), maxInFlight)
-	if err != nil || len(blocks) < 2 || width < 2 || !small(blocks) {
+	if err != nil || len(blocks) == 0 {
 		return NewReader(io.NewSectionReader(r, 0, size))
+	}
+	if len(blocks) < 2 || width < 2 || !small(blocks) {
+		return &orderedReader{r: r, blocks: blocks}, nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &parallelReader{cancel: cancel, order: make(chan *job, width-1)}
@@ -85,20 +87,16 @@ func (p *parallelReader) dispatch(ctx context.Context, r io.ReaderAt, blocks []b
 	}
 }
 
-// decode decompresses one block as a stream of its own, which also compares
-// the sizes that the index declared.
+// decode decompresses one block.
 func (j *job) decode(ctx context.Context, r io.ReaderAt, b block) error {
-	d, err := acquire(io.MultiReader(
-		bytes.NewReader(streamHeader(b.flags)),
-		io.NewSectionReader(r, b.offset, b.padded()),
-		bytes.NewReader(streamEnd(b))))
+	in, release, err := open(r, b)
 	if err != nil {
 		return err
 	}
-	defer d.release()
+	defer release()
 	for {
 		buf := chunks.Get().(*[]byte)
-		n, err := io.ReadFull(d.z, *buf)
+		n, err := io.ReadFull(in, *buf)
 		if n > 0 {
 			select {
 			case j.out <- piece{buf, n}:
@@ -111,7 +109,7 @@ func (j *job) decode(ctx context.Context, r io.ReaderAt, b block) error {
 		case io.EOF, io.ErrUnexpectedEOF:
 			return nil
 		default:
-			return explain(err)
+			return err
 		}
 	}
 }

@@ -1,9 +1,10 @@
 // Package xz decompresses the .xz format for the readers of package indexes
-// and package members: a sequential reader whose decoders are reused, and a
-// reader that decodes the blocks of a stream in parallel.
+// and package members: a reader that finds the blocks of a file by its index
+// and decodes several at once, and a sequential one for all else.
 //
-// It is not a decoder itself (that is github.com/therootcompany/xz) and it
-// does not compress. The container format is specified in "The .xz File
+// Blocks of LZMA2 alone, which is what archives hold, are decoded by package
+// lzma2; other filters, and files without a usable index, by
+// github.com/therootcompany/xz. The package does not compress. The container format is specified in "The .xz File
 // Format", version 1.1.0, whose sections the comments cite.
 package xz
 
