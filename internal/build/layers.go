@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"slipway/internal/plan"
 	"slipway/internal/progress"
@@ -53,6 +56,11 @@ func (b *Builder) makeLayers(ctx context.Context, p *Prepared, layers []Layer, o
 	if err != nil {
 		return err
 	}
+	for _, dir := range b.Store.Abandoned() {
+		if err := b.RemoveAll(dir); err != nil {
+			b.Progress.Note(fmt.Sprintf("what an earlier build left could not be removed: %v", err))
+		}
+	}
 	j, err := b.job(ctx, p, layers, opt)
 	if err != nil {
 		return err
@@ -91,10 +99,16 @@ func (b *Builder) makeLayers(ctx context.Context, p *Prepared, layers []Layer, o
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errWorkerGone) {
 		return err
 	}
-	if workErr != nil {
-		return workErr
+	return b.explain(workErr)
+}
+
+// explain adds the remedy to an error of the worker, whose kind is lost on the
+// way here: only its words are left.
+func (b *Builder) explain(err error) error {
+	if err != nil && strings.Contains(err.Error(), unix.ENOSPC.Error()) && !strings.Contains(err.Error(), "--store") {
+		return fmt.Errorf("%w; make room in %s (`slipway store gc`) or use a store elsewhere with --store DIR", err, b.Store.Dir())
 	}
-	return nil
+	return err
 }
 
 // errWorkerGone ends the supply when nobody needs it any more: the worker says why.

@@ -22,6 +22,9 @@ type CorruptError struct {
 
 func (e *CorruptError) Error() string { return fmt.Sprintf("%s is damaged: %s", e.Path, e.What) }
 
+// creating is what explain is told when the store itself is made.
+const creating = "creating the store"
+
 // explain adds to an error of the filesystem what it means for a store, and
 // the way out. It keeps nil as nil.
 func (s *Store) explain(doing string, err error) error {
@@ -38,6 +41,8 @@ func (s *Store) explain(doing string, err error) error {
 		remedy = "; the filesystem is read-only: use a store elsewhere with --store DIR"
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		remedy = "; permission is missing: use a store of your own with --store DIR"
+	case errors.Is(err, unix.ENOENT) && doing == creating, errors.Is(err, unix.ENOTDIR) && doing == creating:
+		remedy = "; no folder can be made there: use a store elsewhere with --store DIR"
 	case errors.Is(err, unix.EIO):
 		remedy = "; the disk fails: use a store elsewhere with --store DIR"
 	}

@@ -61,16 +61,24 @@ func (s *Store) markUse() error {
 	return s.explain("locking the store", flock(f, unix.LOCK_SH))
 }
 
-// clearTemp removes unfinished files. Unfinished folders may hold ids that
-// only a worker can remove; GC does that.
+// clearTemp removes unfinished files, and remembers unfinished folders: they
+// may hold ids that only a worker can remove.
 func (s *Store) clearTemp() {
 	names, _ := os.ReadDir(s.path("tmp"))
 	for _, n := range names {
-		if n.Type().IsRegular() {
-			os.Remove(s.path("tmp", n.Name()))
+		path := s.path("tmp", n.Name())
+		if n.IsDir() {
+			s.abandoned = append(s.abandoned, path)
+		} else if n.Type().IsRegular() {
+			os.Remove(path)
 		}
 	}
 }
+
+// Abandoned lists the folders that killed processes left unfinished, as far as
+// nobody else used the store when it was opened. Whoever is about to fill the
+// store removes them, or GC does.
+func (s *Store) Abandoned() []string { return s.abandoned }
 
 func flock(f *os.File, how int) error {
 	for {

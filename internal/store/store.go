@@ -55,11 +55,12 @@ type Options struct {
 
 // Store is an open store. It is safe for concurrent use.
 type Store struct {
-	dir      string
-	opt      Options
-	readOnly bool
-	foreign  bool // another user's
-	use      *os.File
+	dir       string
+	opt       Options
+	readOnly  bool
+	foreign   bool     // another user's
+	abandoned []string // folders in tmp that nobody works in
+	use       *os.File
 
 	layerMu sync.Mutex
 	layers  map[string]*Layer
@@ -94,7 +95,7 @@ func (s *Store) open() error {
 		return fmt.Errorf("opening the store: %s is not a folder; name another with --store DIR", s.dir)
 	case errors.Is(err, fs.ErrNotExist) && !s.opt.Worker && !s.opt.ReadOnly:
 		if err := os.MkdirAll(s.dir, 0o700); err != nil {
-			return s.explain("creating the store", err)
+			return s.explain(creating, err)
 		}
 	case err != nil:
 		return s.explain("opening the store", err)
@@ -106,7 +107,7 @@ func (s *Store) open() error {
 	if !s.readOnly && !s.opt.Worker {
 		for _, d := range subdirs {
 			if err := os.MkdirAll(s.path(d), 0o700); err != nil {
-				return s.explain("creating the store", err)
+				return s.explain(creating, err)
 			}
 		}
 	}

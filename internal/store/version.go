@@ -51,14 +51,14 @@ func (s *Store) newVersion(name string) error {
 	}
 	f, err := os.CreateTemp(s.dir, ".version-*")
 	if err != nil {
-		return s.explain("creating the store", err)
+		return s.explain(creating, err)
 	}
 	defer os.Remove(f.Name())
 	_, err = fmt.Fprintf(f, versionText, formatVersion)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), name)
 	}
-	return s.explain("creating the store", err)
+	return s.explain(creating, err)
 }
 
 // strangers names something in the folder that no slipway put there.
