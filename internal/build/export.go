@@ -47,14 +47,9 @@ func (b *Builder) Export(ctx context.Context, r *Result, out string) (err error)
 	if err != nil {
 		return err
 	}
-	opt := image.Options{Epoch: r.Prepared.Lock.Date.Unix()}
+	opt := image.Options{Epoch: r.Prepared.Lock.Date.Unix(), Private: layer.Meta().Kind == "secrets"}
 	if err := formats.Build(ctx, out, m, layer.Content(), opt); err != nil {
 		return err
-	}
-	if layer.Meta().Kind == "secrets" && !formats.IsDir(out) {
-		if err := os.Chmod(out, 0o600); err != nil {
-			return err
-		}
 	}
 	bill, err := billOfMaterials(r)
 	if err != nil {

@@ -18,13 +18,19 @@ func Sidecar(path string) string { return path + ".sha256" }
 
 // WriteFile makes an output file of what write writes, with its sidecar. The
 // file appears, or is replaced, at once and whole; after an error what was
-// there before is still there. It returns the SHA-256 of the file.
-func WriteFile(path string, write func(io.Writer) error) (sum [sha256.Size]byte, err error) {
+// there before is still there. Its mode is 0600 if it is private, else what the
+// umask leaves of 0666, as for any output of a program. It returns the SHA-256
+// of the file.
+func WriteFile(path string, private bool, write func(io.Writer) error) (sum [sha256.Size]byte, err error) {
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		return sum, fmt.Errorf("writing %s: it is there and no regular file; name another output", path)
 	}
 	h := sha256.New()
-	err = replace(path, func(f *os.File) error {
+	mode := os.FileMode(0o666)
+	if private {
+		mode = 0o600
+	}
+	err = replace(path, mode, func(f *os.File) error {
 		w := bufio.NewWriterSize(io.MultiWriter(f, h), 1<<20)
 		if err := write(w); err != nil {
 			return err
@@ -44,7 +50,7 @@ func WriteFile(path string, write func(io.Writer) error) (sum [sha256.Size]byte,
 
 // ReplaceFile writes a small file at once and whole.
 func ReplaceFile(path string, data []byte) error {
-	err := replace(path, func(f *os.File) error {
+	err := replace(path, 0o666, func(f *os.File) error {
 		_, err := f.Write(data)
 		return err
 	})
@@ -54,11 +60,10 @@ func ReplaceFile(path string, data []byte) error {
 	return nil
 }
 
-// replace writes a temporary file beside path, syncs it and renames it. Its
-// mode is what the umask leaves of 0666, as for any output of a program.
-func replace(path string, write func(*os.File) error) error {
+// replace writes a temporary file beside path, syncs it and renames it.
+func replace(path string, mode os.FileMode, write func(*os.File) error) error {
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8])
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func Build(ctx context.Context, out string, m *tree.Manifest, c tree.Content, op
 	if err != nil {
 		return err
 	}
-	_, err = image.WriteFile(out, func(f io.Writer) error { return w.Write(ctx, f, m, c, opt) })
+	_, err = image.WriteFile(out, opt.Private, func(f io.Writer) error { return w.Write(ctx, f, m, c, opt) })
 	return err
 }
 

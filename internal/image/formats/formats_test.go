@@ -3,7 +3,9 @@ package formats
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,4 +131,36 @@ func TestCheckTellsLaterFormatsApart(t *testing.T) {
 	if err := Check("m.tar"); err != nil {
 		t.Error(err)
 	}
+}
+
+// What holds secrets is never readable by others, not even while it is written.
+func TestPrivateOutput(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "x.tar")
+	if err := os.WriteFile(out, nil, 0o666); err != nil { // what it replaces does not matter
+		t.Fatal(err)
+	}
+	m := &tree.Manifest{Entries: []tree.Entry{{Path: ".", Type: tree.Dir, Mode: 0o755}, {Path: "f", Type: tree.File, Size: 1, Digest: tree.Digest(sha256.Sum256([]byte("x")))}}}
+	looked := false
+	c := looker(func() {
+		names, _ := filepath.Glob(filepath.Join(filepath.Dir(out), ".x.tar.*"))
+		for _, n := range names {
+			st, err := os.Stat(n)
+			looked = err == nil && st.Mode().Perm() == 0o600
+		}
+	})
+	if err := Build(t.Context(), out, m, c, image.Options{Private: true}); err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(out)
+	if err != nil || st.Mode().Perm() != 0o600 || !looked {
+		t.Errorf("mode %v, private while it was written: %v, %v", st.Mode(), looked, err)
+	}
+}
+
+// looker is a content that looks around when it is read.
+type looker func()
+
+func (l looker) Open(tree.Digest) (io.ReadCloser, error) {
+	l()
+	return io.NopCloser(strings.NewReader("x")), nil
 }

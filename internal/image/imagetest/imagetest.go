@@ -49,7 +49,7 @@ func Run(t *testing.T, f Format) {
 	for _, tr := range Trees() {
 		t.Run(tr.Name, func(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "image"+f.Suffix)
-			if _, err := image.WriteFile(name, func(w io.Writer) error {
+			if _, err := image.WriteFile(name, false, func(w io.Writer) error {
 				return f.Writer.Write(context.Background(), w, tr.Manifest, tr.Content, image.Options{})
 			}); err != nil {
 				t.Fatal(err)
