@@ -68,16 +68,16 @@ func (p *Prover) Up(ctx context.Context, d *machine.Definition, opt UpOptions) (
 	if err != nil {
 		return nil, err
 	}
-	m, err := p.running(ctx, d, result, opt)
+	spec, err := p.spec(d, result, d.Name)
+	if err != nil {
+		return nil, err
+	}
+	spec.Keep, spec.Discard, spec.Publish = opt.Keep, opt.Replace, true
+	m, err := p.running(ctx, d, spec, opt)
 	if err != nil {
 		return nil, err
 	}
 	if m == nil {
-		spec, err := p.spec(d, result, d.Name)
-		if err != nil {
-			return nil, err
-		}
-		spec.Keep, spec.Publish = opt.Keep, true
 		if m, err = p.start(ctx, spec, stages); err != nil {
 			return p.failed(d, result, stages, err)
 		}
@@ -113,7 +113,7 @@ func (p *Prover) build(ctx context.Context, d *machine.Definition, opt build.Opt
 
 // running returns the machine if it runs as the definition says; otherwise it
 // says what changed and ends the old one.
-func (p *Prover) running(ctx context.Context, d *machine.Definition, result *build.Result, opt UpOptions) (*container.Machine, error) {
+func (p *Prover) running(ctx context.Context, d *machine.Definition, spec container.Spec, opt UpOptions) (*container.Machine, error) {
 	m, err := container.Find(p.Runtime, d.Name)
 	var missing *container.NotFoundError
 	if errors.As(err, &missing) {
@@ -125,9 +125,12 @@ func (p *Prover) running(ctx context.Context, d *machine.Definition, result *bui
 	if m.Running() && m.Definition != d.File && !opt.Replace {
 		return nil, fmt.Errorf("a machine named %s runs already, from %s; --replace takes its place", d.Name, m.Definition)
 	}
-	reasons := m.Changes(d, result.Key)
+	reasons := m.Changes(d, spec.Key)
 	if m.Running() && len(reasons) == 0 && !opt.Replace {
 		return m, nil
+	}
+	if err := container.CheckKept(&spec); err != nil {
+		return nil, err // before the old one ends for nothing
 	}
 	if m.Running() {
 		for _, r := range reasons {
@@ -182,7 +185,10 @@ func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.S
 	if err != nil {
 		stages.Add("start", time.Since(begin), err)
 		p.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": false, "error": err.Error()})
-		return nil, err
+		return nil, errors.Join(err, p.Builder.Store.Unpin("machine-"+spec.Name))
+	}
+	if err := p.pinKept(spec); err != nil {
+		return m, err
 	}
 	end := stages.Begin("init")
 	step = p.Progress.Step("wait for init")
@@ -192,6 +198,15 @@ func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.S
 	p.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": err == nil, "target": "container"})
 	p.renewSSH(m.SSHDir(), "")
 	return m, err
+}
+
+// pinKept keeps the build of what a machine keeps for as long as that is there,
+// also while the machine does not run.
+func (p *Prover) pinKept(spec container.Spec) error {
+	if spec.Keep {
+		return p.Builder.Store.Pin("kept-"+spec.Name, spec.Key)
+	}
+	return p.Builder.Store.Unpin("kept-" + spec.Name)
 }
 
 // initDeadline bounds how long init may take to reach its goal. Probes have

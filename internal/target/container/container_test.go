@@ -164,8 +164,13 @@ func TestStorage(t *testing.T) {
 	}
 	changed := spec
 	changed.Key = "key-2"
-	if _, err := Up(context.Background(), changed, nil); err == nil || !strings.Contains(err.Error(), "belongs to build key-1") {
+	if _, err := Up(context.Background(), changed, nil); err == nil || !strings.Contains(err.Error(), "kept for build key-1") {
 		t.Errorf("another build over kept writes: %v", err)
+	}
+	changed = spec
+	changed.Keep = false
+	if _, err := Up(context.Background(), changed, nil); err == nil || !strings.Contains(err.Error(), "--keep goes on with it") {
+		t.Errorf("kept writes thrown away unasked: %v", err)
 	}
 	m = up(t, spec)
 	if got := tool(t, m, "cat", "/root/stays"); got != "y" {
@@ -177,5 +182,20 @@ func TestStorage(t *testing.T) {
 	waitUp(t, spec)
 	if _, _, exit, _ := m.Run(context.Background(), "/bin/tool", "cat", "/root/stays"); exit == 0 {
 		t.Error("a reset left writes")
+	}
+	tool(t, m, "write", "/root/stays", "z")
+	if err := m.Down(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	spec.Keep, spec.Discard = false, true
+	m = up(t, spec)
+	if _, _, exit, _ := m.Run(context.Background(), "/bin/tool", "cat", "/root/stays"); exit == 0 {
+		t.Error("what was to be thrown away is still there")
+	}
+	if err := m.Down(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(spec.RunDir); err == nil {
+		t.Error("the run folder of a machine that keeps nothing is still there")
 	}
 }

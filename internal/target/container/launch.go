@@ -72,7 +72,7 @@ func Up(ctx context.Context, spec Spec, report func(Progress)) (*Machine, error)
 		return nil, fmt.Errorf("starting machine %s: %w", spec.Name, ErrRunning)
 	}
 	defer lock.Close() // the supervisor has its own descriptor of the same lock
-	if err := checkKept(&spec); err != nil {
+	if err := CheckKept(&spec); err != nil {
 		return nil, err
 	}
 	if err := delegate(ctx, spec.Name); err != nil {

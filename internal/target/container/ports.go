@@ -17,6 +17,15 @@ type listenerInfo struct {
 	UDP     bool
 }
 
+// String is "127.0.0.1:8080->80", with "/udp" at its end for datagrams.
+func (l listenerInfo) String() string {
+	text := l.Address + "->" + strconv.Itoa(l.Port)
+	if l.UDP {
+		text += "/udp"
+	}
+	return text
+}
+
 // openPorts opens the definition's ports on the host, so that the supervisor,
 // which lives in the lab's network, can pass connections on.
 func openPorts(spec *Spec) (files []*os.File, infos []listenerInfo, err error) {

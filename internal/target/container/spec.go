@@ -28,6 +28,7 @@ type Spec struct {
 	StateDir string // folder of this machine's state volumes
 	SSHDir   string // folder of the caller's ssh keys, see package sshway
 	Keep     bool   // keep the upper at the end, and use it again for the same Key
+	Discard  bool   // throw away what an earlier start kept
 	Publish  bool   // open the definition's ports on the host
 	Isolated bool   // no lab: the machine has only its loopback
 

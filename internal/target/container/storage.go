@@ -28,17 +28,32 @@ const (
 	uuidFile = "uuid"
 )
 
-// checkKept refuses to put a kept upper over another build than its own.
-func checkKept(spec *Spec) error {
+// KeptError means that a start would lose or misuse what was kept.
+type KeptError struct {
+	Name      string
+	Kept, Now string // keys of builds
+	Keep      bool   // whether the start was to use it
+}
+
+func (e *KeptError) Error() string {
+	if !e.Keep {
+		return fmt.Sprintf("what machine %s wrote was kept: --keep goes on with it, --replace throws it away", e.Name)
+	}
+	return fmt.Sprintf("what machine %s wrote was kept for build %.12s, and the definition now gives %.12s: "+
+		"undo the change to go on with it, or say --replace as well to throw it away", e.Name, e.Kept, e.Now)
+}
+
+// CheckKept refuses to put a kept upper over another build than its own, and
+// to throw one away unasked. Only machines that keep leave a key behind.
+func CheckKept(spec *Spec) error {
 	data, err := os.ReadFile(filepath.Join(spec.RunDir, keyFile))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (!spec.Keep || string(data) == spec.Key) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (spec.Discard || spec.Keep && string(data) == spec.Key) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading what was kept of machine %s: %w", spec.Name, err)
 	}
-	return fmt.Errorf("starting machine %s: what was kept belongs to build %.12s, and the definition now gives %.12s: "+
-		"take the machine back to its definition, or go back to the build that it belongs to", spec.Name, data, spec.Key)
+	return &KeptError{Name: spec.Name, Kept: string(data), Now: spec.Key, Keep: spec.Keep}
 }
 
 // prepareStorage makes the folders of the run and enters them: the guest
@@ -54,8 +69,8 @@ func (s *supervisor) prepareStorage() error {
 	if err := os.Chdir(dir); err != nil {
 		return fmt.Errorf("entering the run folder: %w", err)
 	}
-	if !s.Spec.Keep {
-		if err := s.resetStorage(); err != nil {
+	if !s.Spec.Keep || s.Spec.Discard {
+		if err := joinErrors(s.resetStorage(), os.RemoveAll(keyFile)); err != nil {
 			return err
 		}
 	}
@@ -64,8 +79,10 @@ func (s *supervisor) prepareStorage() error {
 			return fmt.Errorf("making the run folder: %w", err)
 		}
 	}
-	if err := os.WriteFile(keyFile, []byte(s.Spec.Key), 0o644); err != nil {
-		return fmt.Errorf("writing the build's key: %w", err)
+	if s.Spec.Keep {
+		if err := os.WriteFile(keyFile, []byte(s.Spec.Key), 0o644); err != nil {
+			return fmt.Errorf("writing the build's key: %w", err)
+		}
 	}
 	return s.likeLower()
 }

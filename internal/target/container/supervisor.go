@@ -81,7 +81,7 @@ func newSupervisor() (*supervisor, error) {
 		Spec:       s.Spec,
 	}
 	for _, l := range s.Listeners {
-		s.rec.Ports = append(s.rec.Ports, fmt.Sprintf("%s->%d", l.Address, l.Port))
+		s.rec.Ports = append(s.rec.Ports, l.String())
 	}
 	return s, s.save()
 }
