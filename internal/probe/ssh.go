@@ -87,7 +87,7 @@ func (c sshCheck) command(client *ssh.Client) outcome {
 		return misses("a login, but no session: %s", plain(err))
 	}
 	defer session.Close()
-	var out, errs bytes.Buffer
+	var out, errs capped
 	session.Stdout, session.Stderr = &out, &errs
 	err = session.Run(c.p.Command)
 	res := ExecResult{Stdout: out.Bytes(), Stderr: errs.Bytes()}
@@ -102,6 +102,16 @@ func (c sshCheck) command(client *ssh.Client) outcome {
 		return misses("%s", describe(res))
 	}
 	return holds("%s", describe(res))
+}
+
+// capped keeps the first mostRead bytes: a machine may send any number.
+type capped struct{ bytes.Buffer }
+
+func (c *capped) Write(p []byte) (int, error) {
+	if room := mostRead - c.Len(); room > 0 {
+		c.Buffer.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
 }
 
 // signer is the key of the probe, or the one that was made for the machine.

@@ -150,3 +150,9 @@ func TestForeignRuntime(t *testing.T) {
 		t.Errorf("a folder that a foreign record names is gone: %v", err)
 	}
 }
+
+func TestStatusText(t *testing.T) {
+	if got := statusText("\x1b]0;evil\x07Starting…\n" + strings.Repeat("x", 1000)); got != "]0;evilStarting…"+strings.Repeat("x", 184) {
+		t.Errorf("got %q", got)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"slipway/internal/guest"
 	"slipway/internal/guest/wire"
@@ -312,10 +313,22 @@ func (s *supervisor) note(e wire.Event) {
 	case e.Kind == "notify" && strings.HasPrefix(e.Text, "STATUS="):
 		s.mu.Lock()
 		if s.rec.State == Starting {
-			s.rec.Reason = strings.TrimPrefix(e.Text, "STATUS=")
+			s.rec.Reason = statusText(strings.TrimPrefix(e.Text, "STATUS="))
 		}
 		s.mu.Unlock()
 	}
+}
+
+// statusText is what a machine says of itself, fit for a record and a terminal.
+func statusText(s string) string {
+	const most = 200
+	runes := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s))
+	return string(runes[:min(len(runes), most)])
 }
 
 // setAgent records that the machine can be reached. Only systemd tells when it
