@@ -42,8 +42,8 @@ Exit status 3 means that a probe failed; the machine stays up for a look.`,
 		},
 	}
 	cmd.Flags().StringVar(&on, "on", "container", "`TARGET`: container")
-	cmd.Flags().BoolVar(&keep, "keep", false, "keep what the machine writes for the next start of the same build")
-	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of a running machine of this name")
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep what the machine writes for the next start of the same build with --keep")
+	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of a running machine of this name, and throw away what --keep kept")
 	flags.add(cmd)
 	return streaming(env, profiling(env, cmd))
 }
