@@ -45,8 +45,8 @@ type Lock struct {
 	Request map[Class]string `json:"request"`
 	Indexes []Index          `json:"indexes"`
 	// Base and Rest list package ids per class in the order in which they are unpacked.
-	Base     map[Class][]string `json:"base"`
-	Rest     map[Class][]string `json:"rest"`
+	Base map[Class][]string `json:"base"`
+	Rest map[Class][]string `json:"rest"`
 	// Steps is, per class, how the rest is unpacked and configured in turns.
 	Steps    map[Class][]Step `json:"steps"`
 	Packages []Package        `json:"packages"`
