@@ -5,19 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"slipway/internal/sandbox"
+	"slipway/internal/e2e/kit"
 	"slipway/internal/store"
 	"slipway/internal/tree"
 )
 
-func TestMain(m *testing.M) {
-	sandbox.Main()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { kit.Main(m) }
 
 // TestEquality is the comparison. SLIPWAY_TIER says how much of the grid is
 // tried: nothing by default, with "boot" each set on one release, with "long"
@@ -28,31 +26,35 @@ func TestMain(m *testing.M) {
 // reference trees stay and from which they are taken again; never in CI,
 // because they age.
 func TestEquality(t *testing.T) {
-	tier, set, release := os.Getenv("SLIPWAY_TIER"), os.Getenv("SLIPWAY_EQUAL_SET"), os.Getenv("SLIPWAY_EQUAL_RELEASE")
-	if tier != "boot" && tier != "long" {
-		t.Skip("builds whole systems twice with mmdebstrap: set SLIPWAY_TIER to boot or long")
-	}
+	kit.Tier(t, "boot")
+	kit.NeedArchive(t)
 	if os.Getuid() != 0 {
 		t.Skip("mmdebstrap makes device nodes: needs root")
 	}
 	h := newHarness(t)
-	tried := 0
-	for _, s := range chosen(set) {
-		for _, r := range Releases {
-			asked := set != "" || tier == "long" || s.Boot == "" || s.Boot == r
-			if !asked || release != "" && release != r {
-				continue
-			}
-			tried++
-			t.Run(s.Name+"/"+r, func(t *testing.T) { h.compare(t, s, r) })
-		}
-	}
-	if tried == 0 {
-		t.Fatalf("release %q is not one of %v", release, Releases)
-	}
-	if tier == "long" && set == "" && release == "" && !t.Failed() {
+	if each(t, h.compare) && !t.Failed() {
 		h.wantAllRulesUsed(t)
 	}
+}
+
+// each calls try for the chosen part of the grid and reports whether that was
+// all of it.
+func each(t *testing.T, try func(t *testing.T, s Set, release string)) (all bool) {
+	t.Helper()
+	long := os.Getenv("SLIPWAY_TIER") == "long"
+	set, release := os.Getenv("SLIPWAY_EQUAL_SET"), os.Getenv("SLIPWAY_EQUAL_RELEASE")
+	if release != "" && !slices.Contains(Releases, release) {
+		t.Fatalf("release %q is not one of %v", release, Releases)
+	}
+	for _, s := range chosen(set) {
+		for _, r := range Releases {
+			asked := release == r || release == "" && (long || set != "" || s.Boot == "" || s.Boot == r)
+			if asked {
+				t.Run(s.Name+"/"+r, func(t *testing.T) { try(t, s, r) })
+			}
+		}
+	}
+	return long && set == "" && release == ""
 }
 
 func chosen(name string) []Set {
@@ -80,7 +82,7 @@ func newHarness(t *testing.T) *harness {
 	t.Helper()
 	h := &harness{used: map[*Rule]int{}, reuse: os.Getenv("SLIPWAY_EQUAL_REUSE")}
 	h.fast = scratch(t)
-	dir := t.TempDir()
+	dir := kit.TempDir(t)
 	if h.reuse != "" {
 		dir = h.reuse
 	}
@@ -89,7 +91,7 @@ func newHarness(t *testing.T) *harness {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	if h.yard, err = Open(s, t.TempDir()); err != nil {
+	if h.yard, err = Open(s, kit.TempDir(t)); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -100,7 +102,7 @@ func scratch(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "slipway-equal-")
 	if err != nil {
-		return t.TempDir()
+		return kit.TempDir(t)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
@@ -109,7 +111,7 @@ func scratch(t *testing.T) string {
 func (h *harness) compare(t *testing.T, s Set, release string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	ours, err := h.yard.Build(ctx, s.Name, release, s.Packages)
+	ours, err := h.yard.Build(ctx, s, release)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +119,8 @@ func (h *harness) compare(t *testing.T, s Set, release string) {
 	var ref [2]*Tree
 	var took [2]time.Duration
 	for i := range ref {
-		if ref[i], took[i], err = h.makeReference(ctx, s, release, i, ours.Date); err != nil {
+		dir := h.referenceDir(t, s, release, i, ours.Date)
+		if ref[i], took[i], err = h.makeReference(ctx, dir, s, release, ours.Date); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -159,19 +162,28 @@ func (h *harness) compareDisk(t *testing.T, ctx context.Context, ours *Built) {
 	}
 }
 
-// makeReference runs mmdebstrap, or takes a tree that an earlier run left.
-func (h *harness) makeReference(ctx context.Context, s Set, release string, run int, date time.Time) (*Tree, time.Duration, error) {
+// referenceDir is where a reference tree goes: into memory, for as long as it
+// is looked at, or where it stays to be used again.
+func (h *harness) referenceDir(t *testing.T, s Set, release string, run int, date time.Time) string {
+	t.Helper()
 	name := fmt.Sprintf("%s-%s-%d", s.Name, release, run)
-	dir := filepath.Join(h.fast, name)
 	if h.reuse != "" {
-		dir = filepath.Join(h.reuse, fmt.Sprintf("%s-%d", name, date.Unix()))
-		if _, err := os.Stat(filepath.Join(dir, "done")); err == nil {
-			t, err := Load(ctx, filepath.Join(dir, "tree"))
-			return t, 0, err
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return nil, 0, err
-		}
+		return filepath.Join(h.reuse, fmt.Sprintf("%s-%d", name, date.Unix()))
+	}
+	dir := filepath.Join(h.fast, name)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// makeReference runs mmdebstrap, or takes a tree that an earlier run left.
+func (h *harness) makeReference(ctx context.Context, dir string, s Set, release string, date time.Time) (*Tree, time.Duration, error) {
+	done := filepath.Join(dir, "done")
+	if _, err := os.Stat(done); err == nil {
+		t, err := Load(ctx, filepath.Join(dir, "tree"))
+		return t, 0, err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, 0, err
 	}
 	if h.reference == nil {
 		var err error
@@ -181,7 +193,7 @@ func (h *harness) makeReference(ctx context.Context, s Set, release string, run 
 	}
 	t, took, err := h.reference.Run(ctx, dir, release, s.Packages, date)
 	if err == nil && h.reuse != "" {
-		err = os.WriteFile(filepath.Join(dir, "done"), nil, 0o644)
+		err = os.WriteFile(done, nil, 0o644)
 	}
 	return t, took, err
 }

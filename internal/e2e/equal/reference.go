@@ -25,7 +25,7 @@ const referenceRelease = "trixie"
 // Install builds that machine below dir, which should be a file system on
 // which device nodes can be made.
 func Install(ctx context.Context, y *Shipyard, dir string) (*Mmdebstrap, error) {
-	built, err := y.Build(ctx, "reference", referenceRelease, []string{"mmdebstrap"})
+	built, err := y.Build(ctx, Set{Name: "reference", Packages: []string{"mmdebstrap"}}, referenceRelease)
 	if err != nil {
 		return nil, err
 	}

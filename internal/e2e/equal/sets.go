@@ -1,5 +1,10 @@
 package equal
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Set is a list of packages to install on top of minbase.
 type Set struct {
 	Name     string
@@ -25,4 +30,11 @@ var Sets = []Set{
 		"sudo", "cron", "rsyslog", "locales"}},
 	{Name: "apps", Boot: "trixie", Packages: []string{"apache2", "postgresql", "default-jre-headless", "exim4-daemon-light"}},
 	{Name: "files", Boot: "trixie", Packages: []string{"samba", "btrfs-progs", "smartmontools"}},
+}
+
+// definition asks for exactly the set: no init is chosen, nothing is implied,
+// nothing recommended is added.
+func (s Set) definition(release string) string {
+	return fmt.Sprintf("slipway: v1\nname: %s\nsystem: debian/%s\ninit: none\nrecommends: false\npackages: [%s]\n",
+		s.Name, release, strings.Join(s.Packages, ", "))
 }

@@ -2,10 +2,8 @@ package equal
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"slipway/internal/build"
@@ -47,14 +45,11 @@ type Built struct {
 	Took time.Duration
 }
 
-// Build makes the plain tree of a package list: no init is chosen, nothing is
-// implied, nothing recommended is added.
-func (y *Shipyard) Build(ctx context.Context, name, release string, packages []string) (*Built, error) {
+// Build makes the plain tree of a set.
+func (y *Shipyard) Build(ctx context.Context, s Set, release string) (*Built, error) {
 	start := time.Now()
-	file := filepath.Join(y.dir, name+"-"+release+".yaml")
-	text := fmt.Sprintf("slipway: v1\nname: %s\nsystem: debian/%s\ninit: none\nrecommends: false\npackages: [%s]\n",
-		name, release, strings.Join(packages, ", "))
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	file := filepath.Join(y.dir, s.Name+"-"+release+".yaml")
+	if err := os.WriteFile(file, []byte(s.definition(release)), 0o644); err != nil {
 		return nil, err
 	}
 	d, err := machine.Load(file, machine.Options{})
