@@ -31,7 +31,7 @@ boot:
 long:
 	SLIPWAY_TIER=long $(GO) test -count=1 -timeout 6h $(TESTFLAGS) ./internal/e2e/... ./internal/distro/deb/...
 
-# make equal SET=nginx RELEASE=trixie
+# make equal SET=web RELEASE=trixie: a set of internal/e2e/equal/sets.go, or packages with commas
 equal: slipway
 	SLIPWAY_TIER=boot SLIPWAY_EQUAL_SET=$(SET) SLIPWAY_EQUAL_RELEASE=$(RELEASE) $(GO) test -count=1 -timeout 60m -v -run Equality ./internal/e2e/equal
 
