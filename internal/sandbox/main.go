@@ -79,4 +79,5 @@ func Main() {
 	if entry != nil {
 		os.Exit(entry())
 	}
+	leaveChroot()
 }

@@ -2,11 +2,13 @@ package sandbox
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -53,7 +55,8 @@ func parseSubIDs(r io.Reader, name string, id int) (Range, bool) {
 // readSubIDs reads the user's range from file; flag is usermod's option that
 // would add one.
 func readSubIDs(file, flag, name string, id int) (Range, error) {
-	remedy := fmt.Sprintf("run as root: usermod %s 100000-165535 %s (any free run of %d ids will do)", flag, name, idCount)
+	free := freeRange(subIDFiles...)
+	remedy := fmt.Sprintf("run as root: usermod %s %d-%d %s", flag, free.Start, free.Start+free.Count-1, name)
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Range{}, &Problem{Text: file + " does not exist", Fix: remedy}
@@ -70,4 +73,40 @@ func readSubIDs(file, flag, name string, id int) (Range, error) {
 		return Range{}, &Problem{Text: fmt.Sprintf("%s gives %s only %d ids, a machine needs %d", file, name, r.Count, idCount), Fix: remedy}
 	}
 	return r, nil
+}
+
+var subIDFiles = []string{"/etc/subuid", "/etc/subgid"}
+
+// freeRange finds ids that no line of the files gives to anybody.
+func freeRange(files ...string) Range {
+	free := Range{100000, idCount} // where useradd begins (login.defs(5), SUB_UID_MIN)
+	var taken []Range
+	for _, file := range files {
+		data, _ := os.ReadFile(file)
+		taken = append(taken, allSubIDs(string(data))...)
+	}
+	slices.SortFunc(taken, func(a, b Range) int { return cmp.Compare(a.Start, b.Start) })
+	for _, t := range taken {
+		if t.Start < free.Start+free.Count && free.Start < t.Start+t.Count {
+			free.Start = t.Start + t.Count
+		}
+	}
+	return free
+}
+
+// allSubIDs lists everybody's ranges.
+func allSubIDs(text string) []Range {
+	var list []Range
+	for line := range strings.Lines(text) {
+		f := strings.Split(strings.TrimSpace(line), ":")
+		if len(f) != 3 {
+			continue
+		}
+		start, err1 := strconv.ParseUint(f[1], 10, 32)
+		count, err2 := strconv.ParseUint(f[2], 10, 32)
+		if err1 == nil && err2 == nil {
+			list = append(list, Range{int64(start), int64(count)})
+		}
+	}
+	return list
 }
