@@ -26,6 +26,7 @@ func (b *work) distroJob(t *staged) *distro.Job {
 		Pack:  func(ctx context.Context, sum string) (*store.Pack, error) { return b.supply.pack(ctx, sum) },
 		Command: func(ctx context.Context, c sandbox.Command) error {
 			c.Root = t.root
+			b.known.program()
 			_, err := sandbox.Run(ctx, c)
 			return err
 		},
@@ -114,6 +115,7 @@ func (b *work) run(t *staged, c machine.Command) error {
 	if c.Network {
 		cmd.Resolv = "/etc/resolv.conf"
 	}
+	b.known.program()
 	if _, err := sandbox.Run(b.ctx, cmd); err != nil {
 		return fmt.Errorf("%w\n%s", err, tail.text())
 	}
