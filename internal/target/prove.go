@@ -46,6 +46,7 @@ func (p *Prover) explain(m *container.Machine, failure error) error {
 	if err != nil || now.Running() {
 		return failure
 	}
+	p.Progress.Note(fmt.Sprintf("%s has ended meanwhile: %s", m.Name, now.Reason))
 	return fmt.Errorf("the machine has ended: %s; %w", now.Reason, failure)
 }
 
@@ -102,7 +103,7 @@ func (p *Prover) Test(ctx context.Context, d *machine.Definition, opt build.Opti
 		return nil, err
 	}
 	spec.StateDir = spec.RunDir + ".state" // a test never touches kept data
-	defer p.clear(name, &err)
+	defer p.clear(spec, &err)
 	m, err := p.start(ctx, spec, stages)
 	if err != nil {
 		return p.failed(d, result, stages, err)
@@ -120,7 +121,8 @@ func testName(name string) string {
 }
 
 // clear takes a test machine down, also when the test was interrupted.
-func (p *Prover) clear(name string, err *error) {
+func (p *Prover) clear(spec container.Spec, err *error) {
+	name := spec.Name
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	step := p.Progress.Step("stop " + name)
@@ -129,6 +131,7 @@ func (p *Prover) clear(name string, err *error) {
 	if errors.As(downErr, &missing) {
 		downErr = nil // it never came into being
 	}
+	downErr = errors.Join(downErr, p.Builder.RemoveAll(spec.StateDir))
 	step.Done(downErr)
 	if *err == nil {
 		*err = downErr

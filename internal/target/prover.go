@@ -168,6 +168,9 @@ func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.S
 	begin := time.Now()
 	var before time.Duration
 	m, err := container.Up(ctx, spec, func(e container.Progress) {
+		if e.OK && e.Text != "" {
+			p.Progress.Note(e.Text)
+		}
 		if e.Stage == "" {
 			return
 		}

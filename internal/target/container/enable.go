@@ -30,14 +30,35 @@ func UnitFor(name, definition, binary string, store string) (*Unit, error) {
 	if !filepath.IsAbs(definition) {
 		return nil, fmt.Errorf("enabling machine %s: the definition's path %s is not absolute", name, definition)
 	}
+	u, err := hostUnit(name, definition, binary, store)
+	if err != nil {
+		return nil, fmt.Errorf("enabling machine %s: %w; start it from its own start-up files with: %s up %s", name, err, binary, definition)
+	}
+	return u, nil
+}
+
+// InstalledUnit is where the unit of a machine lies and how it is taken away.
+// The machine itself, its definition and slipway may be gone.
+func InstalledUnit(name string) (*Unit, error) {
+	if !label.MatchString(name) {
+		return nil, fmt.Errorf("disabling machine %q: a name has lower-case letters, digits and hyphens", name)
+	}
+	u, err := hostUnit(name, "", "", "")
+	if err != nil {
+		return nil, fmt.Errorf("disabling machine %s: %w", name, err)
+	}
+	return u, nil
+}
+
+// hostUnit is for the init that runs here.
+func hostUnit(name, definition, binary, store string) (*Unit, error) {
 	switch {
 	case exists("/run/systemd/system"):
 		return systemdUnit(name, definition, binary, store)
 	case exists("/sbin/openrc-run") || exists("/usr/sbin/openrc-run"):
 		return openrcUnit(name, definition, binary, store), nil
 	}
-	return nil, fmt.Errorf("enabling machine %s: the host's init is neither systemd nor OpenRC; start it from its own start-up files with: %s up %s",
-		name, binary, definition)
+	return nil, errors.New("the host's init is neither systemd nor OpenRC")
 }
 
 func exists(path string) bool {
