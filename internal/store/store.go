@@ -12,6 +12,8 @@
 //	trees/<key>/         the layer as an overlay folder, with shifted ids
 //	pins/<name>          a key that garbage collection must keep
 //	tmp/                 everything that is not finished
+//	run/, state/         for the targets: what running machines write, closed
+//	                     to other users even where the store itself is not
 //	state.log            see Log
 //
 // Everything is written in tmp and renamed. Objects are synced before they
@@ -67,7 +69,7 @@ type Store struct {
 }
 
 // subdirs exist in every store.
-var subdirs = []string{"debs", "files", "packs", "indexes", "layers", "trees", "pins", "locks", "tmp"}
+var subdirs = []string{"debs", "files", "packs", "indexes", "layers", "trees", "pins", "locks", "tmp", "run", "state"}
 
 // Open opens the store in dir and creates it (mode 0700) if need be. The
 // caller closes it.
