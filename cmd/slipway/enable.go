@@ -51,7 +51,7 @@ as it is.`,
 		Example: `  slipway disable hello`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			unit, err := env.unit(args[0])
+			unit, err := container.InstalledUnit(args[0])
 			if err != nil {
 				return err
 			}

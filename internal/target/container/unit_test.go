@@ -113,6 +113,10 @@ func TestUnits(t *testing.T) {
 			t.Errorf("the unit lacks %s:\n%s", want, u.Text)
 		}
 	}
+	gone, err := systemdUnit("web", "", "", "") // as InstalledUnit asks
+	if err != nil || gone.Path != u.Path || !slices.Equal(gone.Off, u.Off) {
+		t.Errorf("to be removed: %+v, %v; was written: %+v", gone, err, u)
+	}
 	rc := openrcUnit("web", "/srv/it's.yaml", "/usr/bin/slipway", "")
 	if !strings.HasPrefix(rc.Text, "#!/sbin/openrc-run\n") || !strings.Contains(rc.Text, `'/usr/bin/slipway' 'up' '/srv/it'\''s.yaml'`) {
 		t.Errorf("OpenRC:\n%s", rc.Text)
