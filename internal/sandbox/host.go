@@ -138,6 +138,9 @@ func uidmapRemedy() string {
 // userNamespacesAllowed reads the three switches distributions use to forbid
 // user namespaces. A missing file means the switch does not exist here.
 func userNamespacesAllowed() error {
+	if _, err := os.Stat("/proc/self"); err != nil {
+		return &Problem{Text: "there is no /proc", Fix: "mount it: mount -t proc proc /proc"}
+	}
 	if sysctl("user/max_user_namespaces") == "0" {
 		return &Problem{Text: "user namespaces are switched off", Fix: "run as root: sysctl -w user.max_user_namespaces=15000"}
 	}
