@@ -20,6 +20,9 @@ func (in *Installer) removeMinted() error {
 				return err
 			}
 			for _, name := range names {
+				if len(in.db.files[name]) > 0 {
+					continue // shipped by a package, so not made at random
+				}
 				_, err := in.root.lstat(name)
 				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 					continue

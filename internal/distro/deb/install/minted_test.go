@@ -39,6 +39,11 @@ func TestFinishRemovesMinted(t *testing.T) {
 	if err := os.Symlink(outside, filepath.Join(f.root, "var/lib/mysql/sys")); err != nil {
 		t.Fatal(err)
 	}
+	files["etc/ssh/ssh_host_ours_key"] = true
+	f.Installer.db.files["etc/ssh/ssh_host_ours_key"] = []*record{{name: "ours"}}
+	if err := os.WriteFile(filepath.Join(f.root, "etc/ssh/ssh_host_ours_key"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := f.Finish(); err != nil {
 		t.Fatal(err)
 	}
