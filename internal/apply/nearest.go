@@ -3,6 +3,8 @@ package apply
 import (
 	"slices"
 	"strings"
+
+	"slipway/internal/edits"
 )
 
 // nearest is up to three of the names that resemble a word, for "did you mean".
@@ -13,7 +15,7 @@ func nearest(word string, names []string) []string {
 	}
 	var list []candidate
 	for _, name := range names {
-		off := distance(word, name)
+		off := edits.Distance(word, name, max(2, len(word)/3))
 		if strings.Contains(name, word) || strings.Contains(word, name) {
 			off = min(off, 1)
 		}
@@ -40,26 +42,4 @@ func hint(word string, names []string) string {
 		return "; did you mean " + strings.Join(near, ", ") + "?"
 	}
 	return ""
-}
-
-// distance is the number of insertions, deletions and replacements of bytes
-// between two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for i := range row {
-		row[i] = i
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for k := 1; k <= len(b); k++ {
-			cost := diagonal
-			if a[i-1] != b[k-1] {
-				cost++
-			}
-			diagonal = row[k]
-			row[k] = min(cost, row[k]+1, row[k-1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"slipway/internal/distro/deb/solve/pool"
+	"slipway/internal/edits"
 )
 
 // Link is one step of a chain: Package Verb Relation, as in
@@ -121,7 +122,7 @@ func (p *Problem) unknown(w Want, name string) error {
 		if len(pkg.Versions) == 0 || pkg.Arch != p.Native {
 			continue
 		}
-		d := distance(name, pkg.Name, limit)
+		d := edits.Distance(name, pkg.Name, limit)
 		if d > limit && len(name) > 3 && strings.Contains(pkg.Name, name) {
 			d = limit // "httpd" finds "lighttpd"
 		}
@@ -143,31 +144,4 @@ func (p *Problem) unknown(w Want, name string) error {
 		e.Nearest = append(e.Nearest, list[i].name)
 	}
 	return e
-}
-
-// distance counts the edits (insert, delete, replace, swap neighbours)
-// between two names; above the limit the count is not exact.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	older, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], older[j-2]+1)
-			}
-		}
-		older, last, row = last, row, older
-	}
-	return last[len(b)]
 }

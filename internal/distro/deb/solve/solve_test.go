@@ -8,22 +8,6 @@ import (
 	"slipway/internal/distro/deb/solve/pool"
 )
 
-func TestDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{
-		{"nginx", "nginx", 0}, {"ngnix", "nginx", 1}, {"nginx", "ngin", 1}, {"", "ab", 2}, {"postgres", "postfix", 4},
-	} {
-		if have := distance(c.a, c.b, 9); have != c.want {
-			t.Errorf("%q and %q: have %d, want %d", c.a, c.b, have, c.want)
-		}
-	}
-	if have := distance("a", "abcdefgh", 2); have <= 2 {
-		t.Errorf("beyond the limit: have %d", have)
-	}
-}
-
 func TestMatchText(t *testing.T) {
 	for _, c := range []struct {
 		pattern, text string
