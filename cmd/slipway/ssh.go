@@ -134,9 +134,12 @@ func (l *login) host(ctx context.Context, program string, m *container.Machine) 
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = l.env.Stdin, l.env.Stdout, l.env.Stderr
-	signal.Ignore(unix.SIGQUIT) // the terminal sends its signals to ssh too
-	defer signal.Reset(unix.SIGQUIT)
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		signal.Ignore(unix.SIGQUIT) // the terminal sends it to ssh too; not before, or ssh would inherit it
+		defer signal.Reset(unix.SIGQUIT)
+		err = cmd.Wait()
+	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return 0, err

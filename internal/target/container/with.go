@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -27,7 +28,9 @@ type withOrders struct {
 	Program string
 	Args    []string
 	Dir     string
-	ID      int    // to become, in the lab's user namespace; -1: stay
+	ID      int // to become, in the lab's user namespace; -1: stay
+	UID     int // who that is on the host
+	GID     int
 	Resolv  string // files to show instead of the host's
 	Hosts   string
 }
@@ -62,7 +65,7 @@ func (m *Machine) With(ctx context.Context, args []string, files [3]*os.File) (i
 	defer os.RemoveAll(dir)
 	o := withOrders{Program: program, Args: args, ID: -1, Resolv: filepath.Join(dir, "resolv.conf"), Hosts: filepath.Join(dir, "hosts")}
 	if !host.Root {
-		o.ID = sandbox.SelfID
+		o.ID, o.UID, o.GID = sandbox.SelfID, os.Getuid(), os.Getgid()
 	}
 	if o.Dir, err = os.Getwd(); err != nil {
 		return 0, err
@@ -87,13 +90,14 @@ func (m *Machine) With(ctx context.Context, args []string, files [3]*os.File) (i
 	cmd := l.Command(withEntry)
 	cmd.Env, cmd.Files = append(os.Environ(), withEnv+"="+string(data)), files[:]
 	cmd.NewMount, cmd.Setsid = true, false
-	// The terminal sends its signals to the command as well, which decides.
-	signal.Ignore(unix.SIGINT, unix.SIGQUIT)
-	defer signal.Reset(unix.SIGINT, unix.SIGQUIT)
 	p, err := cmd.Start()
 	if err != nil {
 		return 0, err
 	}
+	// The terminal sends its signals to the command as well, which decides. It
+	// would inherit their being ignored if this came first.
+	signal.Ignore(unix.SIGINT, unix.SIGQUIT)
+	defer signal.Reset(unix.SIGINT, unix.SIGQUIT)
 	stop := context.AfterFunc(ctx, func() { p.Signal(syscall.SIGTERM) })
 	defer stop()
 	state, err := p.Wait()
@@ -150,11 +154,6 @@ func becomeCommand() error {
 	if err := os.Chdir(o.Dir); err != nil {
 		return err
 	}
-	if o.ID >= 0 {
-		if err := errors.Join(syscall.Setresgid(o.ID, o.ID, o.ID), syscall.Setresuid(o.ID, o.ID, o.ID)); err != nil {
-			return fmt.Errorf("becoming the caller again: %w", err)
-		}
-	}
 	var env []string
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "SLIPWAY_LAB") && !strings.HasPrefix(kv, withEnv+"=") {
@@ -164,5 +163,43 @@ func becomeCommand() error {
 	if n := os.Getenv("SLIPWAY_LAB_HOSTNET"); n != "" { // the way back to the host's network stays here
 		unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	}
+	if o.ID >= 0 {
+		return becomeCaller(o, env)
+	}
 	return fmt.Errorf("starting %s: %w", o.Program, syscall.Exec(o.Program, o.Args, env))
+}
+
+// becomeCaller runs the command under the caller's own ids, which have other
+// numbers in a user's lab, in a user namespace between. It returns only when
+// the command could not be started.
+func becomeCaller(o withOrders, env []string) error {
+	cmd := &exec.Cmd{
+		Path: o.Program, Args: o.Args, Env: env, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		SysProcAttr: &syscall.SysProcAttr{
+			Cloneflags:  unix.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: o.UID, HostID: o.ID, Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: o.GID, HostID: o.ID, Size: 1}},
+			Credential:  &syscall.Credential{Uid: uint32(o.UID), Gid: uint32(o.GID), NoSetGroups: true},
+			Pdeathsig:   unix.SIGKILL,
+		},
+	}
+	runtime.LockOSThread() // Pdeathsig follows the thread
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", o.Program, err)
+	}
+	signal.Ignore(unix.SIGINT, unix.SIGQUIT) // not before: the command would inherit it
+	go func() {
+		for s := range signals {
+			cmd.Process.Signal(s)
+		}
+	}()
+	cmd.Wait()
+	ws := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ws.Signaled() {
+		os.Exit(128 + int(ws.Signal()))
+	}
+	os.Exit(ws.ExitStatus())
+	return nil
 }
