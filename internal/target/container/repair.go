@@ -8,13 +8,15 @@ import (
 	"os"
 	"path/filepath"
 
+	"slipway/internal/lab"
 	"slipway/internal/sandbox"
 )
 
 // Repair removes what killed supervisors have left in the runtime folder:
 // processes, cgroups, uppers. Their records stay, as failed, until Down. It
-// returns the names of the machines that it repaired. Network devices and
-// mounts have gone with their namespaces.
+// returns the names of the machines that it repaired. Mounts have gone with
+// their namespaces, and the lab, once it has no members, takes back what its
+// way out changed on the host.
 func Repair(ctx context.Context, runtime string) ([]string, error) {
 	if err := ownRuntime(runtime); err != nil {
 		return nil, err
@@ -37,6 +39,7 @@ func Repair(ctx context.Context, runtime string) ([]string, error) {
 			errs = append(errs, fmt.Errorf("repairing machine %s: %w", e.Name(), err))
 		}
 	}
+	errs = append(errs, lab.RepairAt(ctx, labDir(runtime)))
 	return names, errors.Join(errs...)
 }
 
@@ -118,5 +121,6 @@ func clear(ctx context.Context, dir string) error {
 	if _, err := repairOne(ctx, dir); err != nil {
 		return err
 	}
-	return os.RemoveAll(dir)
+	runtime := filepath.Dir(filepath.Dir(dir)) // see machineDir
+	return errors.Join(os.RemoveAll(dir), lab.RepairAt(ctx, labDir(runtime)))
 }
