@@ -17,13 +17,17 @@ func newLs(env *Env) *cobra.Command {
 		Use:   "ls",
 		Short: "List the machines that run or have ended by themselves",
 		Long: `List machines with their state: starting, up, failed (it ended by itself, not in
-order) or stopped (it powered itself off). With --json an array of
+order) or stopped (it powered itself off). What a killed supervisor has left is
+removed before. With --json an array of
 {name, target, state, since, addresses, ports, pid}; pid is the machine's init as
 the host sees it.`,
 		Example: `  slipway ls
   slipway ls --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := container.Repair(cmd.Context(), container.RuntimeDir()); err != nil {
+				fmt.Fprintln(env.Stderr, "slipway:", err) // the list is true all the same
+			}
 			list, err := container.List("")
 			if err != nil {
 				return err
