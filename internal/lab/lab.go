@@ -132,15 +132,10 @@ func openNamespaces(m memberRecord) (user, net *os.File) {
 	if start, err := startTime(m.PID); err != nil || start != m.Start {
 		return nil, nil
 	}
-	net, err := os.Open(m.Net)
-	if err != nil || !isNamespace(net) {
-		return nil, nil
-	}
-	if m.User == "" {
+	if net = openNamespace(m.Net); net == nil || m.User == "" {
 		return nil, net
 	}
-	user, err = os.Open(m.User)
-	if err != nil || !isNamespace(user) {
+	if user = openNamespace(m.User); user == nil {
 		net.Close()
 		return nil, nil
 	}
@@ -150,9 +145,18 @@ func openNamespaces(m memberRecord) (user, net *os.File) {
 // nsfsMagic is the file system of namespace files (linux/magic.h).
 const nsfsMagic = 0x6e736673
 
-func isNamespace(f *os.File) bool {
+// openNamespace opens a namespace's file; nil when it is none.
+func openNamespace(path string) *os.File {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
 	var st unix.Statfs_t
-	return unix.Fstatfs(int(f.Fd()), &st) == nil && st.Type == nsfsMagic
+	if unix.Fstatfs(int(f.Fd()), &st) != nil || st.Type != nsfsMagic {
+		f.Close()
+		return nil
+	}
+	return f
 }
 
 // startTime is the process's start in clock ticks since boot (proc(5), stat).

@@ -56,13 +56,15 @@ func (d Dir) config(machines []string, p Program) []byte {
 	return b.Bytes()
 }
 
-// command is run by the user's shell, after ssh has replaced its tokens.
+// command is run by the user's shell, after ssh has replaced its tokens. The
+// user's name may come from a foreign address (ssh://...): it stands in quotes,
+// for older clients let it hold anything.
 func (p Program) command(name string) string {
 	words := []string{"env", "SLIPWAY_RUNTIME=" + p.Runtime, p.Path, "connect", "--user", "", name, ""}
 	for i, w := range words {
 		words[i] = strings.ReplaceAll(shellWord(w), "%", "%%")
 	}
-	words[5], words[7] = "%r", "%p"
+	words[5], words[7] = "'%r'", "%p"
 	return strings.Join(words, " ")
 }
 

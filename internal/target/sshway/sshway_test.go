@@ -104,7 +104,7 @@ func TestConfigIsReadByOpenSSH(t *testing.T) {
 	}
 	for _, want := range []string{
 		"hostkeyalias web.slipway", "user root", "stricthostkeychecking true", "identitiesonly yes",
-		`proxycommand env SLIPWAY_RUNTIME=/run/x '/opt/it'\''s/slip way%%' connect --user %r web %p`,
+		`proxycommand env SLIPWAY_RUNTIME=/run/x '/opt/it'\''s/slip way%%' connect --user '%r' web %p`,
 	} {
 		if !strings.Contains(string(out), want+"\n") {
 			t.Errorf("ssh -G does not say %q:\n%s", want, out)
