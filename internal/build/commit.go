@@ -47,8 +47,10 @@ func (b *work) commit(l Layer, t *staged) error {
 	switch l.Kind {
 	case "base":
 		meta.Packs = hashes(b.Base)
+	case "system":
+		meta.Packs = hashes(b.Shared.Packages)
 	case "packages":
-		meta.Packs = hashes(b.Rest)
+		meta.Packs = hashes(b.Added.Packages)
 	}
 	return b.store.CommitLayer(b.ctx, meta, m, t.upper, tree.DirContent(t.upper, m))
 }

@@ -44,16 +44,22 @@ func (b *Builder) layerStep(p *Prepared, l Layer) string {
 	switch l.Kind {
 	case "base":
 		return fmt.Sprintf("unpack and configure the base set, %d packages", len(p.Base))
+	case "system":
+		return moreStep(p, p.Shared.Packages) + ", which other machines may share"
 	case "packages":
-		text := fmt.Sprintf("unpack and configure %d packages more", len(p.Rest))
-		if skipInitramfs(p) && hasKernel(p.Rest) {
-			text += " (no initramfs is made: a container starts no kernel)"
-		}
-		return text
+		return moreStep(p, p.Added.Packages)
 	case "definition":
 		return "apply the definition: " + strings.Join(contentWords(p.Definition), ", ")
 	}
 	return "add the secrets"
+}
+
+func moreStep(p *Prepared, packages []plan.Package) string {
+	text := fmt.Sprintf("unpack and configure %d packages more", len(packages))
+	if skipInitramfs(p) && hasKernel(packages) {
+		text += " (no initramfs is made: a container starts no kernel)"
+	}
+	return text
 }
 
 func hasKernel(packages []plan.Package) bool {

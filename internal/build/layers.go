@@ -24,6 +24,8 @@ type job struct {
 	Definition json.RawMessage
 	Class      plan.Class
 	Base, Rest []plan.Package
+	Shared     plan.Turn
+	Added      plan.Turn
 	Lock       *plan.Lock
 	Layers     []Layer
 	Sources    map[string]string // address: path of the fetched file
@@ -121,8 +123,10 @@ func wanted(p *Prepared, layers []Layer) []plan.Package {
 		switch l.Kind {
 		case "base":
 			out = append(out, p.Base...)
+		case "system":
+			out = append(out, p.Shared.Packages...)
 		case "packages":
-			out = append(out, p.Rest...)
+			out = append(out, p.Added.Packages...)
 		}
 	}
 	return out
@@ -139,7 +143,7 @@ func (b *Builder) job(ctx context.Context, p *Prepared, layers []Layer, opt Opti
 	}
 	return &job{
 		Store: b.Store.Dir(), System: p.Definition.System, Definition: encode(p.Definition), Class: p.Class,
-		Base: p.Base, Rest: p.Rest, Lock: p.Lock, Layers: layers, Sources: sources, Secrets: sec,
+		Base: p.Base, Rest: p.Rest, Shared: p.Shared, Added: p.Added, Lock: p.Lock, Layers: layers, Sources: sources, Secrets: sec,
 		Debug: opt.DebugShell,
 	}, nil
 }

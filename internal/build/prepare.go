@@ -20,14 +20,16 @@ type Prepared struct {
 	Implied    []distro.Implied
 	Lock       *plan.Lock
 	Base, Rest []plan.Package
-	Layers     []Layer // base, packages, and what the definition adds
+	Shared     plan.Turn // what the system layer installs; empty without one
+	Added      plan.Turn // what the packages layer installs
+	Layers     []Layer   // base, system, packages, and what the definition adds
 	Notes      []string
 	Changes    []plan.Change // what was resolved beyond an existing lock
 }
 
 // Layer is one step of the tree, known by the key of all its inputs.
 type Layer struct {
-	Kind   string `json:"kind"` // base, packages, definition, secrets
+	Kind   string `json:"kind"` // base, system, packages, definition, secrets
 	Key    string `json:"key"`
 	Parent string `json:"parent"`
 }
@@ -80,8 +82,24 @@ func (b *Builder) prepareWith(ctx context.Context, d *machine.Definition, opt Op
 	if p.Base, p.Rest, err = p.Lock.Select(p.Class); err != nil {
 		return nil, fmt.Errorf("%s: %w", LockFile(d), err)
 	}
+	if p.Shared, p.Added, err = turns(p); err != nil {
+		return nil, fmt.Errorf("%s: %w", LockFile(d), err)
+	}
 	p.Layers, err = b.layers(p)
 	return p, err
+}
+
+// turns divides the installation between the shared layer and the machine's
+// own. Debconf's answers and the first hooks come before all packages, so that
+// with them nothing is shared.
+func turns(p *Prepared) (shared, own plan.Turn, err error) {
+	shared, own, err = p.Lock.Turns(p.Class)
+	if len(p.Definition.Debconf)+len(p.Definition.Hooks.Essential) > 0 {
+		own.Steps = p.Lock.Steps[p.Class]
+		own.Packages = p.Rest
+		shared = plan.Turn{}
+	}
+	return shared, own, err
 }
 
 // impliedBy lists the packages that keys bring; with init: none a definition
@@ -215,9 +233,16 @@ func (b *Builder) layers(p *Prepared) ([]Layer, error) {
 		return nil, fmt.Errorf("%s: %w", d.File, err)
 	}
 	base := digest(formatVersion, "base", d.System, d.Arch, d.Base, hashes(p.Base), exact(sources), p.Lock.Date.Unix())
-	packages := digest(formatVersion, "packages", base, hashes(p.Rest), automatic(p.Packages()), p.Lock.Steps[p.Class], d.Debconf,
+	layers := []Layer{{"base", base, ""}}
+	below := base
+	if len(p.Shared.Steps) > 0 {
+		// Nothing else of the definition enters it: it is shared.
+		below = digest(formatVersion, "system", base, hashes(p.Shared.Packages), p.Shared.Steps, skipInitramfs(p))
+		layers = append(layers, Layer{"system", below, base})
+	}
+	packages := digest(formatVersion, "packages", below, hashes(p.Added.Packages), automatic(p.Packages()), p.Added.Steps, d.Debconf,
 		hookCommands(d.Hooks.Essential), skipInitramfs(p), p.Lock.Users, p.Lock.Groups)
-	layers := []Layer{{"base", base, ""}, {"packages", packages, base}}
+	layers = append(layers, Layer{"packages", packages, below})
 	if hasContent(d) {
 		content, err := contentDigest(d)
 		if err != nil {

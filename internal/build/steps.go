@@ -47,8 +47,19 @@ func (b *work) base(t *staged) error {
 	return b.installer.Finish(b.ctx, j)
 }
 
+// system installs what many machines have alike. It is finished like the base.
+func (b *work) system(t *staged) error {
+	j := b.distroJob(t)
+	j.Steps = b.Shared.Steps
+	if err := b.installer.System(b.ctx, j); err != nil {
+		return err
+	}
+	return b.installer.Finish(b.ctx, j)
+}
+
 func (b *work) packages(t *staged) error {
 	j := b.distroJob(t)
+	j.Steps = b.Added.Steps
 	if err := b.installer.Packages(b.ctx, j); err != nil {
 		return err
 	}

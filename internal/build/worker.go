@@ -82,7 +82,7 @@ func (b *work) make(l Layer) error {
 	}
 	defer t.close()
 	fill := map[string]func(*staged) error{
-		"base": b.base, "packages": b.packages, "definition": b.definitionLayer, "secrets": b.secretLayer,
+		"base": b.base, "system": b.system, "packages": b.packages, "definition": b.definitionLayer, "secrets": b.secretLayer,
 	}[l.Kind]
 	if err := fill(t); err != nil {
 		return b.failed(t, err)

@@ -42,7 +42,11 @@ type Choice struct {
 type Installer interface {
 	// Base makes the base set in an empty tree.
 	Base(ctx context.Context, job *Job) error
-	// Packages adds the rest to a tree that holds the base.
+	// System follows Job.Steps in a tree that holds the base. What it makes
+	// may be shared by machines that differ in all but these steps.
+	System(ctx context.Context, job *Job) error
+	// Packages adds the rest: it follows Job.Steps and does what concerns
+	// the machine's packages as a whole.
 	Packages(ctx context.Context, job *Job) error
 	// Quiet keeps services from being started by what runs in the tree until
 	// the returned function is called.
@@ -58,6 +62,7 @@ type Job struct {
 	Class      plan.Class
 	Base, Rest []plan.Package
 	Lock       *plan.Lock
+	Steps      []plan.Step // of this layer
 	// Pack waits until the package's contents are in the store and opens them.
 	Pack func(ctx context.Context, sha256 string) (*store.Pack, error)
 	// Command runs a program in the tree; the tree's root is filled in.

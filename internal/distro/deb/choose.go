@@ -33,7 +33,7 @@ func (f *Family) Choose(ctx context.Context, r distro.Request) (*distro.Choice, 
 	if err != nil {
 		return nil, located(r.Definition, err)
 	}
-	steps, err := solution.Plan()
+	steps, err := planned(solution, firstTurn(r, local))
 	if err != nil {
 		return nil, fmt.Errorf("%s: planning the installation: %w", r.Definition.File, err)
 	}
@@ -42,6 +42,14 @@ func (f *Family) Choose(ctx context.Context, r distro.Request) (*distro.Choice, 
 		l.implied[i.Package] = i.Key
 	}
 	return &distro.Choice{Lock: l.lock(steps), Notes: a.Notes}, nil
+}
+
+// planned orders the installation, in two turns where there is a first one.
+func planned(s *solve.Solution, first func(*control.Package) bool) ([]order.Step, error) {
+	if first == nil {
+		return s.Plan()
+	}
+	return s.PlanTurns(first)
 }
 
 // located puts the definition's name before an error that has no position.

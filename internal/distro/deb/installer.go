@@ -82,7 +82,23 @@ func (Installer) Base(ctx context.Context, job *distro.Job) (err error) {
 	return in.InstallBase(ctx, base)
 }
 
-// Packages follows the lock's steps.
+// System follows the first steps of a lock.
+func (Installer) System(ctx context.Context, job *distro.Job) (err error) {
+	in, err := open(job)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	defer tellDevices(in, job)
+	guard, err := in.Guard()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, guard()) }()
+	return steps(ctx, in, job)
+}
+
+// Packages follows the lock's steps, or those that System has left.
 func (Installer) Packages(ctx context.Context, job *distro.Job) (err error) {
 	in, err := open(job)
 	if err != nil {
@@ -115,7 +131,7 @@ func steps(ctx context.Context, in *install.Installer, job *distro.Job) error {
 	for i, p := range packages(job.Rest) {
 		byName[job.Rest[i].Name+":"+job.Rest[i].Arch] = p
 	}
-	for _, s := range job.Lock.Steps[job.Class] {
+	for _, s := range job.Steps {
 		group := make([]install.Package, len(s.Packages))
 		for i, name := range s.Packages {
 			p, ok := byName[name]
