@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -210,7 +211,7 @@ func TestWith(t *testing.T) {
 	exit, err := m.With(context.Background(), []string{sh, "-c", "cat </dev/tcp/tiny/80; id -u; exit 5"}, [3]*os.File{nil, w, os.Stderr})
 	w.Close()
 	out, _ := io.ReadAll(r)
-	if err != nil || exit != 5 || !strings.HasPrefix(string(out), "afloat\n") {
+	if want := fmt.Sprintf("afloat\n%d\n", os.Getuid()); err != nil || exit != 5 || string(out) != want {
 		t.Errorf("exit %d, %q, %v", exit, out, err)
 	}
 	left, _ := filepath.Glob(filepath.Join(spec.Runtime, "with-*"))
