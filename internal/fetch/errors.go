@@ -166,6 +166,9 @@ func NotFound(err error) bool {
 // Unreachable reports whether err means that the network or the server did
 // not answer usefully, as opposed to answering with the wrong thing.
 func Unreachable(err error) bool {
+	if err == nil {
+		return false
+	}
 	var e *Error
 	if errors.As(err, &e) && e.Err == nil {
 		for _, a := range e.Attempts {
