@@ -198,6 +198,7 @@ func (r *incarnation) wait(s *supervisor) ending {
 // shutdown asks init to end, and insists after the deadline.
 func (r *incarnation) shutdown(s *supervisor) {
 	deadline := time.After(s.Spec.Stop)
+	r.outliveScripts(s)
 	for tries := range 3 { // an init that has just begun may not listen yet
 		if err := r.power("poweroff"); err != nil {
 			r.cmd.Process.Signal(syscall.SIGTERM)
@@ -215,6 +216,29 @@ func (r *incarnation) shutdown(s *supervisor) {
 	case <-r.exited:
 	case <-deadline:
 		r.kill()
+	}
+}
+
+// outliveScripts keeps Debian's shutdown scripts from waiting ten seconds for
+// the agent, which is the parent of the shell here, to end (sendsigs of the
+// package initscripts, /run/sendsigs.omit.d). Where there are none nothing
+// happens.
+func (r *incarnation) outliveScripts(s *supervisor) {
+	s.mu.Lock()
+	style := s.rec.Style
+	s.mu.Unlock()
+	if style != "sysv" && style != "openrc" {
+		return
+	}
+	const script = `[ -e /etc/init.d/sendsigs ] && mkdir -p /run/sendsigs.omit.d && echo $PPID >/run/sendsigs.omit.d/slipway`
+	st, err := r.session.Open(wire.Request{Op: "exec", Args: []string{"/bin/sh", "-c", script}, MS: 1000})
+	if err != nil {
+		return
+	}
+	select {
+	case <-st.Over():
+	case <-time.After(2 * time.Second):
+		st.Reset()
 	}
 }
 
