@@ -26,6 +26,9 @@ Of a machine that has ended the console is what is left.`,
 			if err != nil {
 				return err
 			}
+			if console && lines != "" {
+				return usageError("-n looks back in the journal; the console's log is printed whole")
+			}
 			if console || !m.Running() {
 				err = m.ConsoleLog(cmd.Context(), env.Stdout, follow)
 			} else {

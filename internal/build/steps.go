@@ -113,6 +113,9 @@ func (b *work) applyEnv(t *staged) apply.Env {
 	}
 }
 
+// commandDeadline ends a command that hangs; nobody may be there to notice.
+const commandDeadline = time.Hour
+
 // run runs a command of the definition in the tree.
 func (b *work) run(t *staged, c machine.Command) error {
 	b.step("run: %s", firstLine(c.Command))
@@ -121,6 +124,7 @@ func (b *work) run(t *staged, c machine.Command) error {
 		Root: t.root, Args: []string{"/bin/sh", "-c", c.Command}, Network: c.Network,
 		Env:    []string{"DEBIAN_FRONTEND=noninteractive", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.Lock.Date.Unix())},
 		Stdout: io.MultiWriter(&tail, logWriter{b}), RunTmpfs: true,
+		Timeout: commandDeadline,
 	}
 	cmd.Stderr = cmd.Stdout
 	if c.Network {
