@@ -192,3 +192,27 @@ func TestFaultsHangingScript(t *testing.T) {
 		r.clean()
 	}
 }
+
+// --debug-shell gives a person a shell in the tree in which a step failed, and
+// discards the tree afterwards.
+func TestFaultsDebugShell(t *testing.T) {
+	script, err := exec.LookPath("script")
+	if err != nil {
+		t.Skip("needs the program script to make a terminal")
+	}
+	r := newRig(t, "packages: [toy]\nrun: [\"echo a bad idea; exit 3\"]\n")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	plain := r.Command(ctx, "build")
+	cmd := exec.CommandContext(ctx, "sh", "-c", `(sleep 4; echo 'echo "seen: $(cat /usr/share/toy/hello)"'; sleep 1; echo exit; sleep 1) |
+		"$1" -qec "$2 build --debug-shell $3" /dev/null`, "sh", script, plain.Path, r.file)
+	cmd.Env, cmd.Dir = plain.Env, plain.Dir
+	got := r.Finish(cmd)
+	for _, want := range []string{"a bad idea", "a shell in the tree follows", "seen: hello"} {
+		if !strings.Contains(got.Stdout, want) {
+			t.Errorf("the terminal does not show %q:\n%s", want, got.Stdout)
+		}
+	}
+	r.gone("of a debug shell")
+	r.clean()
+}
