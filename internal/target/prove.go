@@ -98,7 +98,7 @@ func (p *Prover) Test(ctx context.Context, d *machine.Definition, opt build.Opti
 		return nil, err
 	}
 	name := testName(d.Name)
-	spec, err := p.spec(d, result, name)
+	spec, err := p.spec(asNamed(d), result, name)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +109,17 @@ func (p *Prover) Test(ctx context.Context, d *machine.Definition, opt build.Opti
 		return p.failed(d, result, stages, err)
 	}
 	return p.prove(ctx, d, result, m, stages)
+}
+
+// asNamed is the definition with its hostname written out, so that the machine
+// calls itself the same in a test, where its name in the lab is another.
+func asNamed(d *machine.Definition) *machine.Definition {
+	if d.Hostname != "" {
+		return d
+	}
+	named := *d
+	named.Hostname = d.Name
+	return &named
 }
 
 // testName is unique per process, short enough for a host label.
