@@ -32,6 +32,8 @@ var Allowed = []Rule{
 		Reason: "slipway names the official addresses, mmdebstrap the mirror that it used"},
 	{Path: "var/lib/dpkg/status-old", Change: tree.Changed,
 		Reason: "a backup from before dpkg's last checkpoint, and slipway writes the database in other steps than apt makes dpkg do"},
+	{Path: "var/cache/debconf/*.dat-old", Change: tree.Changed,
+		Reason: "backups from before debconf's last question; slipway configures what machines share in a step of its own"},
 	{Path: "var/lib/mysql/**", Change: tree.Removed,
 		Reason: "the database is made at the machine's first start; half of its files differ between mmdebstrap's own runs"},
 	{Path: "var/lib/postgresql/**", Change: tree.Removed,
