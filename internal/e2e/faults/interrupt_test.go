@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +23,12 @@ func rounds(n int) int {
 
 type random struct{ *rand.Rand }
 
+// newRandom gives the same moments every time, or those of SLIPWAY_SEED.
 func newRandom(t *testing.T) random {
 	seed := uint64(20250803)
+	if n, err := strconv.ParseUint(os.Getenv("SLIPWAY_SEED"), 10, 64); err == nil {
+		seed = n
+	}
 	t.Logf("seed %d", seed)
 	return random{rand.New(rand.NewPCG(seed, 0))}
 }
