@@ -25,7 +25,7 @@ func (b *work) distroJob(t *staged) *distro.Job {
 		Epoch: b.Lock.Date.Unix(),
 		Pack:  func(ctx context.Context, sum string) (*store.Pack, error) { return b.supply.pack(ctx, sum) },
 		Command: func(ctx context.Context, c sandbox.Command) error {
-			c.Root = t.root
+			c.Root, c.NoSync = t.root, true
 			b.known.program()
 			_, err := sandbox.Run(ctx, c)
 			return err
@@ -123,7 +123,7 @@ func (b *work) run(t *staged, c machine.Command) error {
 	cmd := sandbox.Command{
 		Root: t.root, Args: []string{"/bin/sh", "-c", c.Command}, Network: c.Network,
 		Env:    []string{"DEBIAN_FRONTEND=noninteractive", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.Lock.Date.Unix())},
-		Stdout: io.MultiWriter(&tail, logWriter{b}), RunTmpfs: true,
+		Stdout: io.MultiWriter(&tail, logWriter{b}), RunTmpfs: true, NoSync: true,
 		Timeout: commandDeadline,
 	}
 	cmd.Stderr = cmd.Stdout

@@ -22,6 +22,7 @@ const (
 	allow      = uint32(unix.SECCOMP_RET_ALLOW)
 	denyEPERM  = uint32(unix.SECCOMP_RET_ERRNO) | uint32(unix.EPERM)
 	denyENOSYS = uint32(unix.SECCOMP_RET_ERRNO) | uint32(unix.ENOSYS)
+	pretend    = uint32(unix.SECCOMP_RET_ERRNO) // errno 0: not done, and success
 )
 
 // rule is one verdict about one system call; with arg >= 0 only when the low
@@ -96,8 +97,8 @@ func (r rule) code() []unix.SockFilter {
 // installFilter sets the filter for the calling thread and its children. It
 // needs CAP_SYS_ADMIN in the user namespace, because no_new_privs stays off:
 // set-user-id programs of the tree must work.
-func installFilter() error {
-	tables := filterTables()
+func installFilter(noSync bool) error {
+	tables := filterTables(noSync)
 	if tables == nil {
 		return nil // no table for this machine: the dropped capabilities stand alone
 	}

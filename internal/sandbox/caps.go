@@ -19,8 +19,8 @@ var keptCaps = []uintptr{
 
 // restrict takes rights from the calling thread and what it starts: the filter
 // first, because setting it needs a capability that goes afterwards.
-func restrict() error {
-	if err := installFilter(); err != nil {
+func restrict(noSync bool) error {
+	if err := installFilter(noSync); err != nil {
 		return err
 	}
 	return dropCaps()

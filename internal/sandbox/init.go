@@ -53,7 +53,7 @@ func (s *stage) run() (code int, sig syscall.Signal, err error) {
 		return 0, 0, err
 	}
 	if !s.Privileged {
-		if err := restrict(); err != nil {
+		if err := restrict(s.NoSync); err != nil {
 			return 0, 0, err
 		}
 	}

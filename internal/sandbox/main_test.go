@@ -35,6 +35,7 @@ type runRequest struct {
 	Binds    []Bind
 	Times    int // repeat, for timing
 	Priv     bool
+	NoSync   bool
 }
 
 type runAnswer struct {
@@ -93,7 +94,7 @@ func init() {
 		for i := 0; i < max(req.Times, 1); i++ {
 			var out, errs bytes.Buffer
 			res, err := Run(ctx, Command{Root: req.Root, Args: req.Args, Env: req.Env, Network: req.Network, Resolv: req.Resolv,
-				RunTmpfs: req.RunTmpfs, UID: req.UID, GID: req.UID, Timeout: req.Timeout, Binds: req.Binds, Privileged: req.Priv,
+				RunTmpfs: req.RunTmpfs, UID: req.UID, GID: req.UID, Timeout: req.Timeout, Binds: req.Binds, Privileged: req.Priv, NoSync: req.NoSync,
 				Stdin: strings.NewReader(req.Stdin), Stdout: &out, Stderr: &errs})
 			ans = runAnswer{Out: out.String(), Err: errs.String(), Result: res}
 			if err != nil {

@@ -68,12 +68,26 @@ func probeMain(args []string) int {
 		}
 	case "facts":
 		probeFacts()
+	case "sync":
+		probeSync()
 	case "terminal":
 		probeTerminal()
 	case "calls":
 		probeCalls()
 	}
 	return 0
+}
+
+// probeSync syncs a pipe, which cannot be: only a call that is not made succeeds.
+func probeSync() {
+	var fds [2]int
+	if err := unix.Pipe(fds[:]); err != nil {
+		fmt.Println("pipe:", err)
+	}
+	fmt.Println("fsync:", unix.Fsync(fds[0]))
+	fmt.Println("fdatasync:", unix.Fdatasync(fds[0]))
+	fmt.Println("range:", unix.SyncFileRange(fds[0], 0, 0, 0))
+	fmt.Println("syncfs:", unix.Syncfs(-1))
 }
 
 func probeFacts() {

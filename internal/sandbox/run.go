@@ -46,6 +46,7 @@ type Command struct {
 	Binds      []Bind        // in this order, after /dev, /proc and /sys
 	RunTmpfs   bool          // an empty tmpfs on /run
 	Privileged bool          // keep all capabilities of the worker and set no filter
+	NoSync     bool          // fsync(2) and its like do nothing: whoever keeps the tree syncs it at the end
 	Hostname   string        // empty: localhost
 	UID, GID   int           // run as these ids instead of 0:0
 	Files      []*os.File    // inherited as descriptor 3 and up
@@ -84,6 +85,7 @@ type stage struct {
 	Binds                       []Bind
 	Network, RunTmpfs           bool
 	Privileged, Terminal        bool
+	NoSync                      bool
 	UID, GID, Files             int
 }
 
@@ -230,7 +232,7 @@ func newStage(cmd Command) stage {
 	s := stage{
 		Root: cmd.Root, Dir: cmd.Dir, Hostname: cmd.Hostname,
 		Args: cmd.Args, Env: environment(cmd.Env), Binds: cmd.Binds,
-		Network: cmd.Network, RunTmpfs: cmd.RunTmpfs, Privileged: cmd.Privileged,
+		Network: cmd.Network, RunTmpfs: cmd.RunTmpfs, Privileged: cmd.Privileged, NoSync: cmd.NoSync,
 		Terminal: cmd.Terminal, UID: cmd.UID, GID: cmd.GID, Files: len(cmd.Files),
 	}
 	if cmd.Network {

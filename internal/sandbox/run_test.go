@@ -139,6 +139,22 @@ func TestRunFacts(t *testing.T) {
 	}
 }
 
+func TestRunNoSync(t *testing.T) {
+	root := testTree(t)
+	for _, noSync := range []bool{false, true} {
+		got := doRun(t, runRequest{Root: root, Args: []string{"probe", "sync"}, NoSync: noSync})
+		lines := strings.Split(strings.TrimSpace(got.Out), "\n")
+		if len(lines) != 4 {
+			t.Fatalf("the probe ended early: %s%s", got.Out, got.Error)
+		}
+		for _, line := range lines {
+			if done := strings.HasSuffix(line, "<nil>"); done != noSync {
+				t.Errorf("NoSync %v: %s", noSync, line)
+			}
+		}
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	root := testTree(t)
 	got := doRun(t, runRequest{Root: root, Args: []string{"probe", "calls"}})

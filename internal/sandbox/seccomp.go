@@ -21,6 +21,7 @@ type numbers struct {
 	unsh   uint32   // EPERM with CLONE_NEWUSER
 	ioctl  uint32   // EPERM for TIOCSTI, which types into a terminal
 	clone3 uint32   // ENOSYS: its flags lie in memory; libraries fall back to clone
+	sync   []uint32 // sync, fsync, fdatasync, syncfs, sync_file_range: see Command.NoSync
 	ids    []idCall // EPERM when one of the ids is SelfID
 }
 
@@ -64,7 +65,8 @@ var (
 			164, 227, 159, 305, 163, 179, 308, 103, 304, 323, 153,
 			172, 173, 174, 177, 178, 154, 156, 139}, // iopl, ioperm, create_module, get_kernel_syms, query_module, modify_ldt, _sysctl, sysfs
 		clone: 56, unsh: 272, ioctl: 16, clone3: 435,
-		ids: idCalls([12]uint32{92, 94, 93, 260, 105, 106, 113, 114, 117, 119, 122, 123}),
+		sync: []uint32{162, 74, 75, 306, 277},
+		ids:  idCalls([12]uint32{92, 94, 93, 260, 105, 106, 113, 114, 117, 119, 122, 123}),
 	}
 	numbersI386 = numbers{
 		arch: unix.AUDIT_ARCH_I386,
@@ -72,14 +74,16 @@ var (
 			79, 264, 124, 343, 51, 131, 346, 103, 342, 374, 111,
 			22, 25, 101, 110, 404, 405}, // umount, stime, ioperm, iopl, clock_settime64, clock_adjtime64
 		clone: 120, unsh: 310, ioctl: 54, clone3: 435,
-		ids: idCalls([12]uint32{212, 198, 207, 298, 213, 214, 203, 204, 208, 210, 215, 216}),
+		sync: []uint32{36, 118, 148, 344, 314},
+		ids:  idCalls([12]uint32{212, 198, 207, 298, 213, 214, 203, 204, 208, 210, 215, 216}),
 	}
 	numbersARM64 = numbers{
 		arch: unix.AUDIT_ARCH_AARCH64,
 		deny: []uint32{40, 39, 41, 224, 225, 142, 104, 294, 105, 273, 106, 280, 219, 217, 218, 241, 117, 270, 271,
 			170, 112, 171, 266, 89, 60, 268, 116, 265, 282, 58},
 		clone: 220, unsh: 97, ioctl: 29, clone3: 435,
-		ids: idCalls([12]uint32{0, 0, 55, 54, 146, 144, 145, 143, 147, 149, 151, 152}),
+		sync: []uint32{81, 82, 83, 267, 84},
+		ids:  idCalls([12]uint32{0, 0, 55, 54, 146, 144, 145, 143, 147, 149, 151, 152}),
 	}
 	numbersARM = numbers{
 		arch: unix.AUDIT_ARCH_ARM,
@@ -87,29 +91,35 @@ var (
 			79, 262, 124, 372, 51, 131, 375, 103, 371, 388, 111,
 			404, 405}, // clock_settime64, clock_adjtime64
 		clone: 120, unsh: 337, ioctl: 54, clone3: 435,
-		ids: idCalls([12]uint32{212, 198, 207, 325, 213, 214, 203, 204, 208, 210, 215, 216}),
+		sync: []uint32{36, 118, 148, 373, 341},
+		ids:  idCalls([12]uint32{212, 198, 207, 325, 213, 214, 203, 204, 208, 210, 215, 216}),
 	}
 	numbersRISCV64 = numbers{
 		arch: unix.AUDIT_ARCH_RISCV64,
-		deny: numbersARM64.deny, clone: 220, unsh: 97, ioctl: 29, clone3: 435, ids: numbersARM64.ids,
+		deny: numbersARM64.deny, clone: 220, unsh: 97, ioctl: 29, clone3: 435, sync: numbersARM64.sync, ids: numbersARM64.ids,
 	}
 )
 
 // filterTables are the ABIs this machine's kernel offers, the native one first.
-func filterTables() []archTable {
+func filterTables(noSync bool) []archTable {
 	switch runtime.GOARCH {
 	case "amd64":
-		return []archTable{numbersAMD64.table(), numbersI386.table()}
+		return []archTable{numbersAMD64.table(noSync), numbersI386.table(noSync)}
 	case "arm64":
-		return []archTable{numbersARM64.table(), numbersARM.table()}
+		return []archTable{numbersARM64.table(noSync), numbersARM.table(noSync)}
 	case "riscv64":
-		return []archTable{numbersRISCV64.table()}
+		return []archTable{numbersRISCV64.table(noSync)}
 	}
 	return nil
 }
 
-func (n numbers) table() archTable {
+func (n numbers) table(noSync bool) archTable {
 	t := archTable{arch: n.arch}
+	if noSync {
+		for _, nr := range n.sync {
+			t.rules = append(t.rules, always(nr, pretend))
+		}
+	}
 	for _, nr := range append(append([]uint32{}, n.deny...), commonDeny...) {
 		t.rules = append(t.rules, always(nr, denyEPERM))
 	}
