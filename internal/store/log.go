@@ -59,8 +59,10 @@ func logLine(t time.Time, prefix string, fields any) ([]byte, error) {
 	return fmt.Appendf(nil, "%s %s %s\n", t.UTC().Format(time.RFC3339Nano), prefix, b), nil
 }
 
+// appendLog is for one writer at a time: the end of a long line that another is
+// writing would be taken for a torn one.
 func (s *Store) appendLog(line []byte) (size int64, err error) {
-	unlock, err := s.Lock("log", false)
+	unlock, err := s.Lock("log", true)
 	if err != nil {
 		return 0, err
 	}
