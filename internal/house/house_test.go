@@ -20,7 +20,7 @@ var storeys = []string{
 }
 
 // leaves import nothing of ours and may be used by all.
-var leaves = map[string]bool{"trace": true, "progress": true, "xz": true, "guest": true, "deps": true, "edits": true}
+var leaves = map[string]bool{"trace": true, "progress": true, "xz": true, "guest": true, "edits": true}
 
 // helperImports is all that the guest helper may use beside std and its own protocol.
 var helperImports = map[string]bool{"golang.org/x/sys/unix": true, "slipway/internal/guest": true, "slipway/internal/guest/wire": true}
