@@ -19,7 +19,7 @@ import (
 // layer.
 func (b *work) commit(l Layer, t *staged) error {
 	b.step("keep the %s layer", l.Kind)
-	if err := clampTimes(t.root, b.Lock.Date); err != nil {
+	if err := clampTimes(t.root, t.upper, b.Lock.Date); err != nil {
 		return fmt.Errorf("clamping times: %w", err)
 	}
 	if t.parent != nil {
@@ -67,11 +67,14 @@ func contentBytes(m *tree.Manifest) int64 {
 }
 
 // clampTimes sets every modification time that is later than the lock's date
-// to that date, folders last because touching their entries may move them.
-func clampTimes(root string, date time.Time) error {
+// to that date, folders last because touching their entries may move them. It
+// looks only at what this layer has written, in upper: the layers below were
+// clamped to the same date. Changes go through the whole tree, as an overlay's
+// upper must not be changed while it is mounted.
+func clampTimes(root, upper string, date time.Time) error {
 	limit := unix.NsecToTimespec(date.Unix() * int64(time.Second))
 	var late []string
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(upper, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -79,8 +82,9 @@ func clampTimes(root string, date time.Time) error {
 		if err := unix.Lstat(path, &st); err != nil {
 			return &os.PathError{Op: "lstat", Path: path, Err: err}
 		}
-		if st.Mtim.Sec > limit.Sec || st.Mtim.Sec == limit.Sec && st.Mtim.Nsec > 0 {
-			late = append(late, path)
+		whiteout := st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
+		if !whiteout && (st.Mtim.Sec > limit.Sec || st.Mtim.Sec == limit.Sec && st.Mtim.Nsec > 0) {
+			late = append(late, root+path[len(upper):])
 		}
 		return nil
 	})

@@ -14,13 +14,13 @@ import (
 type inbox struct {
 	store *store.Store
 	mu    sync.Mutex
-	have  map[string]bool
+	have  map[string]supplied
 	news  chan struct{} // closed and replaced at every message
 	err   error
 }
 
 func newInbox(w *sandbox.Worker, s *store.Store) *inbox {
-	in := &inbox{store: s, have: map[string]bool{}, news: make(chan struct{})}
+	in := &inbox{store: s, have: map[string]supplied{}, news: make(chan struct{})}
 	go in.listen(w)
 	return in
 }
@@ -36,7 +36,7 @@ func (in *inbox) listen(w *sandbox.Worker) {
 		if err != nil {
 			in.err = err
 		} else {
-			in.have[m.SHA256] = true
+			in.have[m.SHA256] = m
 		}
 		close(in.news)
 		in.news = make(chan struct{})
@@ -51,10 +51,11 @@ func (in *inbox) listen(w *sandbox.Worker) {
 func (in *inbox) pack(ctx context.Context, sha256 string) (*store.Pack, error) {
 	for {
 		in.mu.Lock()
-		have, news, err := in.have[sha256], in.news, in.err
+		m, have := in.have[sha256]
+		news, err := in.news, in.err
 		in.mu.Unlock()
 		if have {
-			return in.store.OpenPack(sha256)
+			return in.open(m)
 		}
 		if err != nil {
 			return nil, err
@@ -65,4 +66,13 @@ func (in *inbox) pack(ctx context.Context, sha256 string) (*store.Pack, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// open opens a pack. What this run has written is not hashed once more.
+func (in *inbox) open(m supplied) (*store.Pack, error) {
+	p, err := in.store.OpenPack(m.SHA256)
+	if err == nil && m.Fresh {
+		p.Trust()
+	}
+	return p, err
 }

@@ -38,6 +38,7 @@ type job struct {
 // supplying ended.
 type supplied struct {
 	SHA256 string `json:",omitempty"`
+	Fresh  bool   `json:",omitempty"` // it was written just now, from a verified package
 	Failed string `json:",omitempty"`
 }
 
@@ -81,8 +82,8 @@ func (b *Builder) makeLayers(ctx context.Context, p *Prepared, layers []Layer, o
 	s := &supply{b: b, family: family, offline: opt.Offline}
 	supplyErr := make(chan error, 1)
 	go func() {
-		err := s.run(ctx, p, wanted(p, layers), func(sum string) error {
-			if proc.Send(supplied{SHA256: sum}) != nil {
+		err := s.run(ctx, p, wanted(p, layers), func(m supplied) error {
+			if proc.Send(m) != nil {
 				return errWorkerGone
 			}
 			return nil

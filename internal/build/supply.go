@@ -31,7 +31,7 @@ type supply struct {
 }
 
 // run fetches what is missing while it decompresses what has come.
-func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, ready func(sha256 string) error) error {
+func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, ready func(supplied) error) error {
 	need, err := s.announce(packages, ready)
 	if err != nil || len(need) == 0 {
 		return err
@@ -50,7 +50,7 @@ func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, 
 				if err := s.unpack(ctx, p, pkg); err != nil {
 					return err
 				}
-				if err := ready(pkg.SHA256); err != nil {
+				if err := ready(supplied{SHA256: pkg.SHA256, Fresh: true}); err != nil {
 					return err
 				}
 			}
@@ -62,7 +62,7 @@ func (s *supply) run(ctx context.Context, p *Prepared, packages []plan.Package, 
 
 // announce tells of the packages that are unpacked in the store, and returns
 // the others, each once.
-func (s *supply) announce(packages []plan.Package, ready func(sha256 string) error) (need []plan.Package, err error) {
+func (s *supply) announce(packages []plan.Package, ready func(supplied) error) (need []plan.Package, err error) {
 	met := map[string]bool{}
 	for _, pkg := range packages {
 		if met[pkg.SHA256] {
@@ -74,7 +74,7 @@ func (s *supply) announce(packages []plan.Package, ready func(sha256 string) err
 			continue
 		}
 		s.reused++
-		if err := ready(pkg.SHA256); err != nil {
+		if err := ready(supplied{SHA256: pkg.SHA256}); err != nil {
 			return nil, err
 		}
 	}

@@ -66,7 +66,7 @@ func TestSupplyOfDamagedFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		ready := 0
-		err := s.run(t.Context(), &Prepared{}, []plan.Package{pkg}, func(string) error { ready++; return nil })
+		err := s.run(t.Context(), &Prepared{}, []plan.Package{pkg}, func(supplied) error { ready++; return nil })
 		var damage *store.CorruptError
 		if offline {
 			if !errors.As(err, &damage) || len(f.unpacked) > 0 {
@@ -84,7 +84,7 @@ func TestSupplyOfDamagedFile(t *testing.T) {
 func TestSupplyOfSameBytesTwice(t *testing.T) {
 	s, f, pkg := newSupply(t)
 	ready := 0
-	err := s.run(t.Context(), &Prepared{}, []plan.Package{pkg, pkg}, func(string) error { ready++; return nil })
+	err := s.run(t.Context(), &Prepared{}, []plan.Package{pkg, pkg}, func(supplied) error { ready++; return nil })
 	if err != nil || ready != 1 || len(f.unpacked) != 1 {
 		t.Errorf("unpacked %q, ready %d, %v", f.unpacked, ready, err)
 	}
