@@ -22,6 +22,7 @@ func (b *work) commit(l Layer, t *staged) error {
 	if err := clampTimes(t.root, t.upper, b.Lock.Date); err != nil {
 		return fmt.Errorf("clamping times: %w", err)
 	}
+	scan := tree.ScanOptions{Known: b.known.find}
 	if t.parent != nil {
 		below, err := t.parent.Manifest()
 		if err != nil {
@@ -29,8 +30,9 @@ func (b *work) commit(l Layer, t *staged) error {
 		}
 		b.known.inherit(below, t.upper)
 		t.devices = append(t.devices, nodes(below)...)
+		scan.Upper, scan.Below = t.upper, below
 	}
-	m, err := tree.Scan(b.ctx, t.root, tree.ScanOptions{Known: b.known.find})
+	m, err := tree.Scan(b.ctx, t.root, scan)
 	if err != nil {
 		return err
 	}

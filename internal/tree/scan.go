@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sort"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +25,12 @@ type ScanOptions struct {
 	Known func(path string, st *unix.Stat_t) (Digest, bool)
 	// Skip leaves a path, and what lies below it, out.
 	Skip func(path string) bool
+	// Upper and Below, if set, say that root is an overlay mount: Upper is
+	// its writable folder, Below the manifest of what lies under that. What
+	// is not in Upper is taken from Below and not looked at, but for device
+	// nodes, which a manifest may list without their being there.
+	Upper string
+	Below *Manifest
 	// Parallel is the number of goroutines that read; 0: one per CPU.
 	Parallel int
 }
@@ -56,6 +65,7 @@ type scanned struct {
 	Entry
 	st   unix.Stat_t
 	drop bool // a whiteout
+	from bool // taken from the manifest below
 }
 
 // walk collects names and stat data, folders in the order of discovery.
@@ -67,7 +77,7 @@ func (s *scanner) walk(ctx context.Context) error {
 		return unix.ENOTDIR
 	}
 	for i := 0; i < len(s.found); i++ {
-		if s.found[i].Type != Dir || s.found[i].st.Dev != s.found[0].st.Dev {
+		if s.found[i].Type != Dir || s.found[i].from || s.found[i].st.Dev != s.found[0].st.Dev {
 			continue // overlays give folders one device number, mounts their own
 		}
 		if err := ctx.Err(); err != nil {
@@ -98,11 +108,46 @@ func (s *scanner) list(dir string) error {
 		if s.opt.Skip != nil && s.opt.Skip(p) {
 			continue
 		}
+		if s.inherit(p) {
+			continue
+		}
 		if err := s.stat(p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// inherit takes a path and all in it from the manifest below, if the overlay
+// has it from there.
+func (s *scanner) inherit(path string) bool {
+	if s.opt.Below == nil {
+		return false
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(s.opt.Upper+"/"+path, &st); err != unix.ENOENT {
+		return false
+	}
+	top := s.opt.Below.Lookup(path)
+	if top == nil {
+		return false
+	}
+	s.take(top)
+	es := s.opt.Below.Entries
+	inside := path + "/"
+	i := sort.Search(len(es), func(i int) bool { return !Less(es[i].Path, inside) })
+	for ; i < len(es) && strings.HasPrefix(es[i].Path, inside); i++ {
+		if s.opt.Skip == nil || !s.opt.Skip(es[i].Path) {
+			s.take(&es[i])
+		}
+	}
+	return true
+}
+
+func (s *scanner) take(e *Entry) {
+	if e.Type != Char && e.Type != Block {
+		s.found = append(s.found, scanned{Entry: *e, from: true})
+	}
 }
 
 func (s *scanner) path(rel string) string {
@@ -154,7 +199,7 @@ func (s *scanner) read(ctx context.Context) error {
 	first := make(map[[2]uint64]int)
 	same := make(map[int]int)
 	for i := range s.found {
-		if f := &s.found[i]; f.Type == File && f.st.Nlink > 1 {
+		if f := &s.found[i]; f.Type == File && !f.from && f.st.Nlink > 1 {
 			key := [2]uint64{f.st.Dev, f.st.Ino}
 			if j, ok := first[key]; ok {
 				same[i] = j
@@ -191,6 +236,9 @@ func (s *scanner) read(ctx context.Context) error {
 }
 
 func (s *scanner) readOne(f *scanned, linked bool) (err error) {
+	if f.from {
+		return nil
+	}
 	path := s.path(f.Path)
 	if f.Xattrs, f.drop, err = readXattrs(path); err != nil {
 		return err
@@ -232,19 +280,23 @@ func hashFile(path string, size int64) (d Digest, err error) {
 // manifest sorts, and names hard-link groups by their first path.
 func (s *scanner) manifest() *Manifest {
 	m := &Manifest{Entries: make([]Entry, 0, len(s.found))}
-	inode := make(map[string][2]uint64)
+	inode := make(map[string]any) // what the members of a hard-link group have in common
 	for i := range s.found {
 		f := &s.found[i]
 		if f.drop {
 			continue
 		}
-		if f.Type != Dir && f.st.Nlink > 1 {
+		switch {
+		case f.from && f.Type != Dir:
+			inode[f.Path] = cmp.Or(f.Link, f.Path) // the group's name below
+			f.Link = ""
+		case f.Type != Dir && f.st.Nlink > 1:
 			inode[f.Path] = [2]uint64{f.st.Dev, f.st.Ino}
 		}
 		m.Entries = append(m.Entries, f.Entry)
 	}
 	m.Sort()
-	first := make(map[[2]uint64]string)
+	first := make(map[any]string)
 	for i := range m.Entries {
 		e := &m.Entries[i]
 		if id, ok := inode[e.Path]; !ok {
