@@ -2,18 +2,13 @@ package main
 
 import (
 	"bytes"
-	_ "embed"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
-
-// remarks is what the figures cannot say themselves; kept by hand.
-//
-//go:embed remarks.md
-var remarks string
 
 // row is one line of the table.
 type row struct {
@@ -31,7 +26,8 @@ var table = []row{
 	{"second machine, nine of ten packages shared", "second shared", "second cold", "its own cold build", 0.50, 0.30},
 	{"one file of `files:` changed", "changed slipway", "", "", 0.5, 0.1},
 	{"nothing changed", "nothing slipway", "", "", 0.15, 0.03},
-	{"`up` of a built machine to all probes passed", "up slipway", "up nspawn", "systemd-nspawn -b", 1.1, 0.8},
+	{"`up` of a built machine to all probes passed", "up slipway", "up nspawn", "ssh-keygen -A, systemd-nspawn -b", 1.1, 0.8},
+	{"the same, against a tree that has its keys", "up slipway", "up nspawn without keys", "systemd-nspawn -b", 0, 0},
 }
 
 // report writes the results; partial ones only to w.
@@ -42,8 +38,13 @@ func (b *bench) report(w io.Writer, partial bool) error {
 	b.tables(&out)
 	b.sizes(&out)
 	b.traffic(&out)
-	out.WriteString("\n" + remarks)
-	if _, err := w.Write(out.Bytes()); err != nil || partial {
+	// What the figures cannot say themselves is kept by hand, beside them.
+	remarks, err := os.ReadFile(filepath.Join(filepath.Dir(b.out), "remarks.md"))
+	if err != nil {
+		return err
+	}
+	out.WriteString("\n" + string(remarks))
+	if _, err = w.Write(out.Bytes()); err != nil || partial {
 		return err
 	}
 	return os.WriteFile(b.out, out.Bytes(), 0o644)

@@ -51,10 +51,24 @@ func (b *bench) up(d disk) error {
 		if _, _, err := b.timed(b.slipway, "down", "--quiet", "--store", store, "bench-boot"); err != nil {
 			return err
 		}
+		// A built tree holds no host keys: slipway has the machine make them
+		// at its first start, and so must the peer.
+		keys, _, err := b.timed("chroot", tree, "ssh-keygen", "-q", "-A")
+		if err != nil {
+			return err
+		}
 		if s, err = nspawn(tree); err != nil {
 			return err
 		}
+		b.note(d, "up nspawn without keys", s)
+		s.wall += keys.wall
 		b.note(d, "up nspawn", s)
+		made, _ := filepath.Glob(filepath.Join(tree, "etc/ssh/ssh_host_*"))
+		for _, key := range made {
+			if err := os.Remove(key); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
