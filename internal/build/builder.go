@@ -76,7 +76,11 @@ func (b *Builder) Make(ctx context.Context, p *Prepared, opt Options) (*Result, 
 		result.Built = append(result.Built, l.Kind)
 	}
 	if len(missing) > 0 {
-		if err := b.makeLayers(ctx, p, missing, opt, result); err != nil {
+		err := b.makeLayers(ctx, p, missing, opt, result)
+		if err != nil && ctx.Err() == nil && b.dropDamaged(wanted(p, missing)) {
+			err = b.makeLayers(ctx, p, b.missing(p.Layers), opt, result)
+		}
+		if err != nil {
 			b.Store.Log("build", map[string]any{"machine": p.Definition.Name, "key": p.Key(), "ok": false, "error": err.Error()})
 			return nil, err
 		}

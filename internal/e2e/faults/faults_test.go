@@ -238,6 +238,40 @@ func TestFaultsCorruptStore(t *testing.T) {
 	r.clean()
 }
 
+// Unpacked packages that rot in the store are found by hash too, and made anew.
+func TestFaultsCorruptPacks(t *testing.T) {
+	r := newRig(t, "packages: [toy]\n")
+	r.Must("build", r.file)
+	packs, _ := filepath.Glob(filepath.Join(r.Store, "packs", "*"))
+	if len(packs) < 3 {
+		t.Fatalf("the store keeps %v", packs)
+	}
+	for _, pack := range packs {
+		data, err := os.ReadFile(pack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 64; i < len(data); i += 512 {
+			data[i] ^= 1
+		}
+		os.Chmod(pack, 0o600)
+		if err := os.WriteFile(pack, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"layers", "trees"} {
+		if err := kit.RemoveAll(filepath.Join(r.Store, dir)); err != nil {
+			t.Fatal(err)
+		}
+		os.Mkdir(filepath.Join(r.Store, dir), 0o711)
+	}
+	got := r.Must("build", r.file)
+	if !strings.Contains(got.Stderr, "damaged") {
+		t.Errorf("damage in the store is not said:\n%s", got.Stderr)
+	}
+	r.clean()
+}
+
 // Packages whose archive tries to leave the tree, or to fill the disk.
 func TestFaultsHostilePackages(t *testing.T) {
 	link := func(name, target string) tar.Header {
