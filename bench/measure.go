@@ -90,12 +90,19 @@ func held(pid int, exe string) peak {
 		if err != nil {
 			continue
 		}
-		children[parentOf(child)] = append(children[parentOf(child)], child)
+		parent := parentOf(child)
+		children[parent] = append(children[parent], child)
 	}
 	var p peak
+	met := map[int]bool{} // numbers may be given anew while we read
 	for todo := []int{pid}; len(todo) > 0; {
 		next := todo[0]
-		todo = append(todo[1:], children[next]...)
+		todo = todo[1:]
+		if met[next] {
+			continue
+		}
+		met[next] = true
+		todo = append(todo, children[next]...)
 		pss := pssOf(next)
 		p.all += pss
 		if target, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", next)); target == exe {

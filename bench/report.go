@@ -31,10 +31,10 @@ var table = []row{
 }
 
 // report writes the results; partial ones only to w.
-func (b *bench) report(w io.Writer, partial bool) error {
+func (b *bench) report(w io.Writer) error {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "# Results\n\nMade by `make bench` (`bench/run --runs %d`) on %s.\n%s; load after: %s.\n\n",
-		b.runs, time.Now().UTC().Format(time.DateOnly), strings.Join(b.results.machine, "; "), load())
+	fmt.Fprintf(&out, "# Results\n\nMade by `bench/run` (`make bench`) on %s.\n%s; load after: %s.\n\n",
+		time.Now().UTC().Format(time.DateOnly), strings.Join(b.results.machine, "; "), load())
 	b.tables(&out)
 	b.sizes(&out)
 	b.traffic(&out)
@@ -44,7 +44,7 @@ func (b *bench) report(w io.Writer, partial bool) error {
 		return err
 	}
 	out.WriteString("\n" + string(remarks))
-	if _, err = w.Write(out.Bytes()); err != nil || partial {
+	if _, err = w.Write(out.Bytes()); err != nil || b.partial {
 		return err
 	}
 	return os.WriteFile(b.out, out.Bytes(), 0o644)
@@ -59,7 +59,7 @@ func (b *bench) tables(out io.Writer) {
 			if len(us) == 0 {
 				continue
 			}
-			fmt.Fprintf(out, "| %s | %s | %s | %s |", r.work, d.name, spread(us.wall()), figure(median(us.cpu())))
+			fmt.Fprintf(out, "| %s | %s, %d runs | %s | %s |", r.work, d.name, len(us), spread(us.wall()), figure(median(us.cpu())))
 			value := median(us.wall())
 			if len(peer) > 0 {
 				value /= median(peer.wall())

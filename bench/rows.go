@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,7 +61,10 @@ func (b *bench) measure() error {
 	if err := b.warmUp(); err != nil {
 		return err
 	}
-	for _, d := range b.disks {
+	for i, d := range b.disks {
+		if i > 0 {
+			b.runs = b.diskRuns
+		}
 		for _, name := range allRows {
 			if do := rows[name]; do != nil && b.rows[name] {
 				if err := do(d); err != nil {
@@ -68,7 +72,20 @@ func (b *bench) measure() error {
 				}
 			}
 		}
+		if i == 0 {
+			if err := b.once(); err != nil {
+				return err
+			}
+		}
+		if err := b.report(io.Discard); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// once measures what does not depend on where a tree is built.
+func (b *bench) once() error {
 	if b.rows["up"] {
 		if err := b.up(b.disks[0]); err != nil {
 			return fmt.Errorf("up: %w", err)
