@@ -6,10 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -27,6 +27,9 @@ func (b *bench) timed(args ...string) (sample, string, error) {
 	cmd.Env = append(os.Environ(), "SLIPWAY_RUNTIME="+b.runtime, "LC_ALL=C.UTF-8", "NO_COLOR=1")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = contained(args[0])
+	runtime.LockOSThread() // the thread's end would be the program's
+	defer runtime.UnlockOSThread()
 	begin := time.Now()
 	err := cmd.Run()
 	s := sample{wall: time.Since(begin)}
@@ -57,7 +60,9 @@ func (b *bench) memory(args ...string) (peak, error) {
 	cmd.Env = append(os.Environ(), "SLIPWAY_RUNTIME="+b.runtime, "LC_ALL=C.UTF-8")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = contained(args[0])
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		return peak{}, err
 	}

@@ -45,7 +45,7 @@ func (b *bench) prepare(disks string) error {
 func (b *bench) clean() error {
 	var first error
 	for _, dir := range b.made {
-		if err := os.RemoveAll(dir); first == nil {
+		if err := remove(dir); first == nil {
 			first = err
 		}
 	}
@@ -107,7 +107,7 @@ func (d disk) drop(dir string) error {
 	if d.keep {
 		return nil
 	}
-	return os.RemoveAll(dir)
+	return remove(dir)
 }
 
 // note keeps a sample and shows it.
