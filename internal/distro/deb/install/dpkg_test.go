@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"slipway/internal/distro/deb/debfile"
 	"slipway/internal/distro/deb/debfile/debtest"
@@ -54,6 +55,9 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
+// made is when the files of every new tree were made.
+var made = time.Unix(1700000000, 0)
+
 func newTree(t *testing.T) string {
 	root := t.TempDir()
 	for name, data := range map[string]string{
@@ -73,6 +77,10 @@ func newTree(t *testing.T) string {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		// Two trees made around the end of a second must not differ in it.
+		if err := os.Chtimes(name, made, made); err != nil {
 			t.Fatal(err)
 		}
 	}
