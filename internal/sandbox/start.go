@@ -47,7 +47,6 @@ func (h *Host) StartWith(ctx context.Context, name string, args any, opt StartOp
 	if err != nil {
 		return nil, err
 	}
-	defer child.Close()
 	p := &Proc{name: name, stream: parent, stderr: &tail{}, events: newQueue(), done: make(chan struct{})}
 	p.cmd = h.command(ctx, p, child, opt)
 	first := boot{Name: name, Args: data, SetIDs: !h.Root}
@@ -56,12 +55,19 @@ func (h *Host) StartWith(ctx context.Context, name string, args any, opt StartOp
 	}
 	started := make(chan error, 1)
 	go p.live(ctx, started)
-	if err := <-started; err != nil {
+	err = <-started
+	// From here on only the worker holds its end: the stream ends with it,
+	// also when it dies before its ids are mapped.
+	child.Close()
+	if err != nil {
 		return nil, fmt.Errorf("starting worker %s: %w", name, err)
 	}
 	if err := h.mapIDs(p.PID()); err != nil {
 		p.Kill()
 		<-p.done
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("worker %s: %w", name, context.Cause(ctx))
+		}
 		return nil, err
 	}
 	if err := p.Send(first); err != nil {

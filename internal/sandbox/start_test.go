@@ -252,3 +252,30 @@ func TestAsUser(t *testing.T) {
 }
 
 var _ = json.RawMessage(nil)
+
+// A user's worker that dies before its ids are mapped, as one does whose
+// caller is interrupted, must not hold its caller.
+func TestStartOfADyingWorker(t *testing.T) {
+	host, err := Detect()
+	if err != nil {
+		t.Skip("no worker can be started here: " + err.Error())
+	}
+	if host.Root {
+		host = &Host{Root: false, UIDs: host.UIDs, GIDs: host.GIDs, NewUIDMap: "/bin/false", NewGIDMap: "/bin/false", lastCap: host.lastCap}
+	} else {
+		host.NewUIDMap = "/bin/false"
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := host.Start(t.Context(), "test:echo", nil)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("ids were mapped by /bin/false")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the caller waits for ever")
+	}
+}
