@@ -122,7 +122,7 @@ func (s *supply) fetch(ctx context.Context, p *Prepared, absent []plan.Package, 
 		return nil
 	}
 	defer trace.Region("fetch")()
-	items, err := s.family.Items(ctx, p.Definition, p.Lock, absent)
+	items, err := s.family.Items(ctx, p.Definition, absent)
 	if err != nil {
 		return err
 	}

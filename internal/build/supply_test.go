@@ -22,7 +22,7 @@ type supplier struct {
 	unpacked []string
 }
 
-func (f *supplier) Items(_ context.Context, _ *machine.Definition, _ *plan.Lock, packages []plan.Package) ([]fetch.Item, error) {
+func (f *supplier) Items(_ context.Context, _ *machine.Definition, packages []plan.Package) ([]fetch.Item, error) {
 	var items []fetch.Item
 	for _, p := range packages {
 		items = append(items, fetch.Item{Name: p.Name, URLs: []string{"file://" + f.dir + "/" + p.Name}, SHA256: p.SHA256, Size: p.Size})

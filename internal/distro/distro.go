@@ -90,7 +90,7 @@ type Family interface {
 	// Choose resolves the request against signed indexes.
 	Choose(ctx context.Context, r Request) (*Choice, error)
 	// Items says where the bytes of the packages are.
-	Items(ctx context.Context, d *machine.Definition, lock *plan.Lock, packages []plan.Package) ([]fetch.Item, error)
+	Items(ctx context.Context, d *machine.Definition, packages []plan.Package) ([]fetch.Item, error)
 	// Fetcher fetches them, with the family's idea of proxies and credentials.
 	Fetcher(d *machine.Definition) (*fetch.Fetcher, error)
 	// Sources is what the machine's own package manager is told, by file name;

@@ -105,9 +105,9 @@ func (f *Family) open(ctx context.Context, r distro.Request) (*archive.Archive, 
 	return archive.Open(ctx, c)
 }
 
-// Items implements distro.Family. A pinned package is asked for at the host's
-// mirror, at the official address, and at the distribution's snapshot archive.
-func (f *Family) Items(_ context.Context, d *machine.Definition, lock *plan.Lock, packages []plan.Package) ([]fetch.Item, error) {
+// Items implements distro.Family. A pinned package is asked for at the
+// mirrors, by the path below the archive's base address.
+func (f *Family) Items(_ context.Context, d *machine.Definition, packages []plan.Package) ([]fetch.Item, error) {
 	t, err := transportFor(d)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (f *Family) Items(_ context.Context, d *machine.Definition, lock *plan.Lock
 	items := make([]fetch.Item, len(packages))
 	for i, p := range packages {
 		items[i] = fetch.Item{Name: fmt.Sprintf("%s %s (%s)", p.Name, p.Version, p.Arch), Size: p.Size, SHA256: p.SHA256}
-		items[i].URLs = t.addresses(d, lock, p)
+		items[i].URLs = t.addresses(p)
 	}
 	return items, nil
 }

@@ -43,9 +43,6 @@ func transportFor(d *machine.Definition) (*transport, error) {
 
 var official = archive.Mirror{Main: archive.OfficialMain, Security: archive.OfficialSecurity}
 
-// snapshot keeps every package that the archive ever had, by date.
-const snapshot = "http://snapshot.debian.org/archive/"
-
 func (t *transport) fetcher() (*fetch.Fetcher, error) {
 	client, err := fetch.NewClient(t.network)
 	if err != nil {
@@ -55,7 +52,7 @@ func (t *transport) fetcher() (*fetch.Fetcher, error) {
 }
 
 // addresses lists where a pinned package may be.
-func (t *transport) addresses(d *machine.Definition, lock *plan.Lock, p plan.Package) []string {
+func (t *transport) addresses(p plan.Package) []string {
 	file := (&url.URL{Path: strings.TrimPrefix(p.File, "./")}).EscapedPath()
 	switch {
 	case p.Suite == "":
@@ -72,11 +69,7 @@ func (t *transport) addresses(d *machine.Definition, lock *plan.Lock, p plan.Pac
 		}
 		out = append(out, strings.TrimRight(base, "/")+"/"+file)
 	}
-	part := "debian/"
-	if security {
-		part = "debian-security/"
-	}
-	return append(out, snapshot+part+lock.Date.UTC().Format("20060102T150405Z")+"/"+file)
+	return out
 }
 
 // officialBase is the official address of a suite's archive.
