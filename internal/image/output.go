@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bufio"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,7 +15,8 @@ import (
 // the form that sha256sum writes and checks.
 func Sidecar(path string) string { return path + ".sha256" }
 
-// WriteFile makes an output file of what write writes, with its sidecar. The
+// WriteFile makes an output file of what write writes, with its sidecar; the
+// writer that write is given is a Holer. The
 // file appears, or is replaced, at once and whole; after an error what was
 // there before is still there. Its mode is 0600 if it is private, else what the
 // umask leaves of 0666, as for any output of a program. It returns the SHA-256
@@ -31,11 +31,11 @@ func WriteFile(path string, private bool, write func(io.Writer) error) (sum [sha
 		mode = 0o600
 	}
 	err = replace(path, mode, func(f *os.File) error {
-		w := bufio.NewWriterSize(io.MultiWriter(f, h), 1<<20)
+		w := newSparseFile(f, h)
 		if err := write(w); err != nil {
 			return err
 		}
-		return w.Flush()
+		return w.finish()
 	})
 	if err != nil {
 		return sum, fmt.Errorf("writing %s: %w", path, err)
