@@ -170,6 +170,11 @@ func (d *decoder) combine(n *node, path string, rule combination, whole bool) {
 
 // list fills a slice.
 func (d *decoder) list(n *node, path string, v reflect.Value, f field) {
+	if v.Type() == kernelsType && n.kind == mapKind { // one stands for a list of one
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		d.decode(n, path, v.Index(0), f)
+		return
+	}
 	if n.kind != listKind {
 		hint := ""
 		if n.kind == stringKind && v.Type().Elem().Kind() == reflect.String {

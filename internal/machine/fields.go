@@ -96,7 +96,7 @@ type combination struct {
 // probeKinds are the keys of a probe of which exactly one is given.
 var probeKinds = []string{
 	"http", "tcp", "udp", "dns", "tls", "ssh", "login", "command", "file", "unit", "log",
-	"port_closed", "no_failed_units", "updates", "limit",
+	"port_closed", "no_failed_units", "updates", "limit", "reboot",
 }
 
 var combinations = map[reflect.Type]combination{
@@ -111,24 +111,23 @@ var combinations = map[reflect.Type]combination{
 	reflect.TypeFor[LimitProbe](): {some: []string{"memory", "disk", "size", "uptime"}},
 	reflect.TypeFor[SSHProbe]():   {needs: map[string][]string{"expect": {"command"}}},
 	reflect.TypeFor[Network]():    {some: []string{"dhcp", "address"}},
+	reflect.TypeFor[VMDisk]():     {one: []string{"size", "file"}},
+	reflect.TypeFor[Kernel]():     {needs: map[string][]string{"initrd": {"file"}}},
 }
 
 // later are keys that come with later targets: known, refused, and told apart
 // from misspelt ones.
 var later = map[reflect.Type]map[string]string{
 	reflect.TypeFor[Definition](): {
-		"kernel": "it comes with machines that boot their own kernel", "disk": "it comes with disk images",
-		"boot": "it comes with disk images", "vm": "it comes with virtual machines",
 		"netboot": "it comes with network boot", "match": "it comes with network boot",
-		"slim": "it comes with small images", "max_size": "it comes with small images",
 		"cloud": "it comes with cloud images", "lab": "it comes with several machines in one file",
 		"machines": "it comes with several machines in one file", "install": "it comes with installing to disks",
-		"firmware": "it comes with disk images", "nspawn": "it comes with that target",
+		"nspawn":  "it comes with that target",
 		"libvirt": "it comes with that target", "proxmox": "it comes with that target",
 		"uefi": "it comes with that target", "bios": "it comes with that target", "ram": "it comes with that target",
 	},
 	reflect.TypeFor[Probe](): {
-		"benchmark": "it comes with the later targets", "reboot": "it comes with the later targets",
+		"benchmark": "it comes with the later targets",
 	},
 }
 
@@ -136,6 +135,7 @@ var (
 	durationType  = reflect.TypeFor[time.Duration]()
 	sizeType      = reflect.TypeFor[Size]()
 	portType      = reflect.TypeFor[Port]()
+	kernelsType   = reflect.TypeFor[[]Kernel]() // one stands for a list of one
 	conditionType = reflect.TypeFor[Condition]()
 	textMapType   = reflect.TypeFor[map[string]string]()
 	anyMapType    = reflect.TypeFor[map[string]any]()

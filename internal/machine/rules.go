@@ -102,6 +102,28 @@ var rules = map[string]*rule{
 	"priority":   {want: "a pin priority from -32767 to 32767", min: -32767, max: 32767},
 	"cpus":       {want: "a number above zero", above: true},
 	"true":       {want: "true", only: true},
+
+	"kernel":      {want: "auto, host, none or the name of a package", pattern: `^(auto|host|none|` + packageName + `(=[^\s/=]+)?)$`},
+	"cmdword":     {want: "one word of a kernel command line", pattern: `^[^\s]+$`},
+	"module":      {want: "the name of a kernel module", pattern: `^-?[A-Za-z0-9_-]+$`},
+	"table":       {want: "gpt, msdos, hybrid or none", enum: []string{"gpt", "msdos", "hybrid", "none"}},
+	"sector":      {want: "512 or 4096", min: 512, max: 4096},
+	"partuse":     {want: "the use of a partition", enum: []string{"esp", "bios", "boot", "root", "swap", "state", "data", "raw"}},
+	"filesystem":  {want: "a file system", enum: []string{"ext4", "xfs", "btrfs", "vfat", "squashfs", "erofs"}},
+	"volumelabel": {want: "a label of at most 16 letters, digits, and . _ -", pattern: `^[A-Za-z0-9._-]{1,16}$`},
+	"partname":    {want: "a name of at most 36 characters", pattern: `^[^\n/]{1,36}$`},
+	"parttype":    {want: "a GUID, or two hexadecimal digits", pattern: `^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2})$`},
+	"firmware":    {want: "uefi or bios", enum: []string{"uefi", "bios"}},
+	"loader":      {want: "a boot loader", enum: []string{"auto", "systemd-boot", "uki", "grub", "extlinux", "none"}},
+	"console":     {want: "a terminal, and the rate of a serial one: tty0 or ttyS0,115200", pattern: `^(tty[0-9]+|(tty[A-Z]+[0-9]+|hvc[0-9]+)(,[0-9]+[noe]?[78]?)?)$`},
+	"initramfs":   {want: "slipway, distro or none", enum: []string{"slipway", "distro", "none"}},
+	"ramroot":     {want: "squashfs, erofs or cpio", enum: []string{"squashfs", "erofs", "cpio"}},
+	"diskbus":     {want: "virtio, ahci, nvme or scsi", enum: []string{"virtio", "ahci", "nvme", "scsi"}},
+	"serial":      {want: "at most 20 letters, digits, and . _ -", pattern: `^[A-Za-z0-9._-]{1,20}$`},
+	"pcislot":     {want: "a slot and function, for example 05.0", pattern: `^[0-9a-f]{2}\.[0-7]$`},
+	"mac":         {want: "a hardware address, for example 52:54:00:04:04:03", pattern: `^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$`},
+	"nicmodel":    {want: "a model of network card", enum: []string{"virtio", "e1000e", "e1000", "igb", "rtl8139"}},
+	"slim":        {want: "what can be left out", enum: []string{"docs", "man", "info", "locales", "apt_lists", "-docs", "-man", "-info", "-locales", "-apt_lists"}},
 }
 
 func init() {

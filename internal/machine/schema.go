@@ -106,6 +106,9 @@ func (g *schemaWriter) value(t reflect.Type, f field) map[string]any {
 		return map[string]any{"type": "object"}
 	case t == textMapType:
 		return g.textMap(f)
+	case t == kernelsType:
+		one := g.value(t.Elem(), f)
+		return map[string]any{"oneOf": []any{one, map[string]any{"type": "array", "items": one}}}
 	case t.Kind() == reflect.Slice:
 		return map[string]any{"type": "array", "items": g.value(t.Elem(), f)}
 	case t.Kind() == reflect.Struct:

@@ -68,6 +68,9 @@ func (s setter) put(n *node, t reflect.Type, keys []string) *node {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	if t == kernelsType && (n == nil || n.kind == mapKind) && !digits(keys[0]) {
+		t = t.Elem()
+	}
 	switch {
 	case t == textMapType || t == anyMapType:
 		return s.putKey(n, strings.Join(keys, "."), s.o.value)

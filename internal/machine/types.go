@@ -37,6 +37,14 @@ type Definition struct {
 	Run          []Command         `yaml:"run" default:"none" example:"[nginx -t]" doc:"Commands run in the machine at build time, in order, without network unless asked."`
 	Hooks        Hooks             `yaml:"hooks" doc:"Commands at fixed moments of a build."`
 	State        []string          `yaml:"state" check:"statepath" remove:"true" default:"none" example:"[/var/lib/data]" doc:"Folders of the machine that survive rebuilds."`
+	Kernel       []Kernel          `yaml:"kernel" default:"{package: auto}" example:"{package: auto, cmdline: [quiet]}" doc:"Kernel of the machine; a mapping, or a list of them for a menu. Containers have none."`
+	Disk         Disk              `yaml:"disk" doc:"Layout of the machine's disk."`
+	Boot         Boot              `yaml:"boot" doc:"How the machine boots."`
+	VM           VM                `yaml:"vm" doc:"What only virtual machines need."`
+	Shares       []Share           `yaml:"shares" default:"none" example:"[{host: ./shared, path: /srv/shared}]" doc:"Folders of the host shown in the machine; several machines may share one."`
+	From         *From             `yaml:"from" doc:"Disk image of a stock cloud system to start, instead of building one."`
+	Slim         []string          `yaml:"slim" check:"slim" remove:"true" default:"none" example:"[docs, man, locales, apt_lists]" doc:"What is left out of the tree: docs (but copyright files), man, info, locales (but C and the machine's own), apt_lists."`
+	MaxSize      Size              `yaml:"max_size" default:"none" example:"400M" doc:"Largest size of the tree's files; more is an error that names the largest."`
 	Container    Container         `yaml:"container" doc:"What only the container target needs."`
 	Ports        []Port            `yaml:"ports" default:"none" example:"[\"8080:80\"]" doc:"Host ports that reach the machine: host:machine or address:host:machine, with /udp for UDP."`
 	Outside      bool              `yaml:"outside" default:"false" example:"true" doc:"May the running machine reach beyond the lab."`

@@ -28,6 +28,7 @@ type Probe struct {
 	PortClosed    int           `yaml:"port_closed" check:"port" example:"25" doc:"A TCP port that must not answer."`
 	NoFailedUnits bool          `yaml:"no_failed_units" check:"true" example:"true" doc:"No service of the init system has failed."`
 	Updates       *UpdatesProbe `yaml:"updates" example:"true" doc:"The security archive is configured, and no update is pending as of the lock's date."`
+	Reboot        int           `yaml:"reboot" check:"positive" example:"3" doc:"Cold boots, one after the other; after each of them all probes before this one hold again."`
 	Limit         *LimitProbe   `yaml:"limit" doc:"Bound what the running machine uses."`
 
 	Pos Position `yaml:"-"`
