@@ -13,6 +13,7 @@ import (
 
 	"slipway/internal/image"
 	"slipway/internal/image/imagetest"
+	"slipway/internal/image/tarball"
 	"slipway/internal/tree"
 )
 
@@ -64,6 +65,19 @@ func TestVerifyWithoutSidecar(t *testing.T) {
 	}
 }
 
+// unpacked is what a compression's own checksum covers: some bits of deflate
+// can change without changing the content.
+func unpacked(t *testing.T, b []byte) []byte {
+	t.Helper()
+	r, err := tarball.Decompress(bytes.NewReader(b))
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	out, _ := io.ReadAll(r)
+	return out
+}
+
 func TestVerifyDamage(t *testing.T) {
 	for _, suffix := range Suffixes()[1:] {
 		out := build(t, suffix)
@@ -76,7 +90,7 @@ func TestVerifyDamage(t *testing.T) {
 				bad := bytes.Clone(good)
 				bad[at] ^= 4
 				os.WriteFile(out, bad, 0o600)
-				if Verify(out) == nil {
+				if Verify(out) == nil && (sidecar || !bytes.Equal(unpacked(t, bad), unpacked(t, good))) {
 					t.Errorf("%s (sidecar %v): a bit flip at %d of %d is not noticed", suffix, sidecar, at, len(good))
 				}
 			}

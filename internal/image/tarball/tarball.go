@@ -30,7 +30,7 @@ func (t Writer) Write(ctx context.Context, w io.Writer, m *tree.Manifest, c tree
 	if err := m.Validate(); err != nil {
 		return fmt.Errorf("writing a tar archive: %w", err)
 	}
-	z, err := t.Compression.writer(w)
+	z, err := t.Compression.Writer(w)
 	if err != nil {
 		return fmt.Errorf("writing a tar archive: %w", err)
 	}

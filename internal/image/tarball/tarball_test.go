@@ -19,8 +19,6 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	defer func(n int) { xzChunk = n }(xzChunk)
-	xzChunk = 128 << 10
 	for _, c := range []Compression{None, Zstd, Gzip, XZ} {
 		suffix := strings.TrimSuffix(".tar."+string(c), ".")
 		t.Run(suffix, func(t *testing.T) {
@@ -206,10 +204,6 @@ func FuzzRead(f *testing.F) {
 		r := &reader{in: &counter{r: bytes.NewReader(b)}, at: make(map[string]int), offsets: make(map[tree.Digest]span)}
 		if m, err := r.read(); err == nil && m.Validate() != nil {
 			t.Error("an invalid manifest was read")
-		}
-		if z, err := Decompress(bytes.NewReader(b)); err == nil {
-			io.CopyN(io.Discard, z, 1<<20)
-			z.Close()
 		}
 	})
 }
