@@ -36,6 +36,7 @@ func (v *validator) validate() {
 	v.networks()
 	v.binds()
 	v.ports()
+	v.booting()
 	v.probes()
 }
 
