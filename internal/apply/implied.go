@@ -38,6 +38,10 @@ func Implied(d *machine.Definition, class string) []ImpliedPackage {
 		l.add("locales", "locale")
 	}
 	l.network(d, class)
+	if class == classBootable {
+		l.kernels(d)
+		l.loaders(d)
+	}
 	for _, p := range d.Probes {
 		if p.Login != nil {
 			l.add("login", "probes.login")
@@ -75,6 +79,51 @@ func (l *implied) init(d *machine.Definition, class string) {
 	if class == classBootable {
 		l.add("udev", "init")
 		l.add("dbus", "init")
+	}
+}
+
+// kernels brings what is started; a kernel from outside needs no package. The
+// full kernel is the default, because the disk boots on real computers too.
+func (l *implied) kernels(d *machine.Definition) {
+	for _, k := range d.Kernels() {
+		switch k.Package {
+		case "", "none", "host":
+		case "auto":
+			l.add("linux-image-"+kernelArch(d.Arch), "kernel")
+		default:
+			l.add(k.Package, "kernel.package")
+		}
+	}
+}
+
+// kernelArch is how kernel packages call an architecture.
+func kernelArch(arch string) string {
+	switch arch {
+	case "i386":
+		return "686-pae"
+	case "armhf":
+		return "armmp"
+	}
+	return arch
+}
+
+// loaders brings the loaders' programs, so that the machine's own package
+// manager keeps them up to date.
+func (l *implied) loaders(d *machine.Definition) {
+	if d.NoDisk() {
+		return
+	}
+	for _, firmware := range d.Firmwares() {
+		switch d.Loader(firmware) {
+		case "systemd-boot", "uki":
+			l.add("systemd-boot-efi", "boot.loader")
+		case "grub":
+			if firmware == "bios" {
+				l.add("grub-pc-bin", "boot.loader")
+			} else {
+				l.add("grub-efi-"+d.Arch+"-bin", "boot.loader")
+			}
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func (b *Builder) layerStep(p *Prepared, l Layer) string {
 
 func moreStep(p *Prepared, packages []plan.Package) string {
 	text := fmt.Sprintf("unpack and configure %d packages more", len(packages))
-	if skipInitramfs(p) && hasKernel(packages) {
+	if p.Class == plan.Container && hasKernel(packages) {
 		text += " (no initramfs is made: a container starts no kernel)"
 	}
 	return text

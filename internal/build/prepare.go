@@ -278,8 +278,13 @@ func hasContent(d *machine.Definition) bool {
 		d.Hostname != "" || d.Timezone != "" || d.Locale != ""
 }
 
-// skipInitramfs: a container starts no kernel, so it needs no initramfs.
-func skipInitramfs(p *Prepared) bool { return p.Class == plan.Container }
+// skipInitramfs: a container starts no kernel, so it needs no initramfs; and
+// what is booted has slipway's unless it asks for the distribution's.
+func skipInitramfs(p *Prepared) bool { return noInitramfs(p.Definition, p.Class) }
+
+func noInitramfs(d *machine.Definition, class plan.Class) bool {
+	return class == plan.Container || class == plan.Bootable && !d.DistroInitramfs()
+}
 
 func hashes(packages []plan.Package) []string {
 	out := make([]string, len(packages))

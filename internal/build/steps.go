@@ -22,8 +22,9 @@ import (
 func (b *work) distroJob(t *staged) *distro.Job {
 	return &distro.Job{
 		Root: t.root, Definition: b.definition, Class: b.Class, Base: b.Base, Rest: b.Rest, Lock: b.Lock,
-		Epoch: b.Lock.Date.Unix(),
-		Pack:  func(ctx context.Context, sum string) (*store.Pack, error) { return b.supply.pack(ctx, sum) },
+		SkipInitramfs: noInitramfs(b.definition, b.Class),
+		Epoch:         b.Lock.Date.Unix(),
+		Pack:          func(ctx context.Context, sum string) (*store.Pack, error) { return b.supply.pack(ctx, sum) },
 		Command: func(ctx context.Context, c sandbox.Command) error {
 			c.Root, c.NoSync = t.root, true
 			b.known.program()

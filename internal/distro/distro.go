@@ -63,6 +63,9 @@ type Job struct {
 	Base, Rest []plan.Package
 	Lock       *plan.Lock
 	Steps      []plan.Step // of this layer
+	// SkipInitramfs keeps kernel packages from making an initramfs: none is
+	// needed, or slipway makes it.
+	SkipInitramfs bool
 	// Pack waits until the package's contents are in the store and opens them.
 	Pack func(ctx context.Context, sha256 string) (*store.Pack, error)
 	// Command runs a program in the tree; the tree's root is filled in.

@@ -27,6 +27,12 @@ func (d *Definition) Kernels() []Kernel {
 // Firmwares lists what the machine's disk boots under.
 func (d *Definition) Firmwares() []string {
 	if len(d.Boot.Firmware) == 0 {
+		if d.Boot.Loader == "systemd-boot" || d.Boot.Loader == "uki" {
+			return []string{"uefi"}
+		}
+		if d.Disk.Table == "msdos" {
+			return []string{"bios"}
+		}
 		if d.Arch != "amd64" && d.Arch != "i386" {
 			return []string{"uefi"}
 		}
@@ -62,6 +68,16 @@ func (d *Definition) Loader(firmware string) string {
 		return l
 	}
 }
+
+// NoDisk tells that no disk of the machine has a loader: it is a bare file
+// system, or its kernel comes from outside.
+func (d *Definition) NoDisk() bool {
+	k := d.Kernels()[0]
+	return d.Disk.Table == "none" || k.Package == "host" || k.Package == "none" || d.Boot.Loader == "none"
+}
+
+// DistroInitramfs tells whether the distribution makes the machine's initramfs.
+func (d *Definition) DistroInitramfs() bool { return d.Boot.Initramfs == "distro" }
 
 // Layout is the disk block with its defaults filled in. A partition that has
 // no size takes what it holds and some room; sizes stay zero for those.

@@ -22,7 +22,7 @@ func open(job *distro.Job) (*install.Installer, error) {
 	return install.New(install.Options{
 		Root: job.Root, Arch: job.Definition.Arch, Epoch: job.Epoch,
 		Open: job.Pack, Run: runner(job), Log: logger{job}, Step: func(what string) { job.Log(what + "\n") }, Unpacked: job.Unpacked,
-		SkipInitramfs: job.Class == plan.Container,
+		SkipInitramfs: job.SkipInitramfs,
 	})
 }
 
