@@ -37,7 +37,13 @@ func (s *Store) layerWhole(key string) bool {
 	if st, err := os.Lstat(s.path("trees", key)); err != nil || !st.IsDir() {
 		return false
 	}
-	b, err := os.ReadFile(s.layerPath(key, "boot"))
+	return ofThisBoot(s.layerPath(key, "boot"))
+}
+
+// ofThisBoot reports whether what a mark belongs to survived the last boot: it
+// was flushed, so that there is no mark, or nothing has stopped since.
+func ofThisBoot(mark string) bool {
+	b, err := os.ReadFile(mark)
 	return errors.Is(err, os.ErrNotExist) || err == nil && strings.TrimSpace(string(b)) == bootID()
 }
 
@@ -48,13 +54,21 @@ func (s *Store) Flush() error {
 	if s.readOnly {
 		return nil
 	}
-	marks, err := filepath.Glob(s.layerPath("*", "boot"))
-	if err != nil || len(marks) == 0 {
+	marks, err := filepath.Glob(s.path("layers", "*", "boot"))
+	if err != nil {
 		return err
 	}
 	var fresh []string
 	for _, m := range marks {
 		if s.layerWhole(filepath.Base(filepath.Dir(m))) {
+			fresh = append(fresh, m)
+		}
+	}
+	if marks, err = filepath.Glob(s.path("tools", "*", "boot")); err != nil {
+		return err
+	}
+	for _, m := range marks {
+		if s.toolWhole(filepath.Base(filepath.Dir(m))) {
 			fresh = append(fresh, m)
 		}
 	}

@@ -35,11 +35,13 @@ type Usage struct {
 	Layers    int `json:"layers"`
 	Packs     int `json:"packs"`
 	Objects   int `json:"objects"`
+	Tools     int `json:"tools"`
 	Temporary int `json:"temporary"`
 
 	LayerBytes     int64 `json:"layer_bytes"`
 	PackBytes      int64 `json:"pack_bytes"`
 	ObjectBytes    int64 `json:"object_bytes"`
+	ToolBytes      int64 `json:"tool_bytes"`
 	TemporaryBytes int64 `json:"temporary_bytes"`
 
 	Total int64 `json:"total_bytes"`
@@ -60,6 +62,8 @@ func (s *Store) Usage() (Usage, error) {
 			n, bytes = &u.Layers, &u.LayerBytes
 		case "pack":
 			n, bytes = &u.Packs, &u.PackBytes
+		case "tool":
+			n, bytes = &u.Tools, &u.ToolBytes
 		case "temporary":
 			n, bytes = &u.Temporary, &u.TemporaryBytes
 		case "lock":
@@ -88,6 +92,7 @@ func (s *Store) takeInventory() (*inventory, error) {
 			inv.add("tree", name, s.path("trees", name)).broken = "belongs to no layer"
 		}
 	})
+	each("tools", func(name string) { s.addTool(inv, name) })
 	each("packs", func(name string) { inv.file("pack", name, ".pack", s.path("packs", name)) })
 	for kind, k := range objectKinds {
 		each(k.dir, func(name string) {
@@ -164,6 +169,7 @@ func (inv *inventory) relate(pins map[string]string) {
 	pinned := make(map[string]bool)
 	for _, key := range pins {
 		pinned[key] = true
+		keep(byName[[2]string{"tool", key}], time.Time{}, true)
 	}
 	for key := range inv.metas {
 		top := byName[[2]string{"layer", key}]

@@ -10,6 +10,7 @@
 //	packs/<sha256>.pack  one package unpacked: contents, index, control members
 //	layers/<key>/        manifest, pack (contents in no package), meta.json
 //	trees/<key>/         the layer as an overlay folder, with shifted ids
+//	tools/<key>/         foreign programs unpacked for slipway itself
 //	pins/<name>          a key that garbage collection must keep
 //	tmp/                 everything that is not finished
 //	run/, state/         for the targets: what running machines write, closed
@@ -69,7 +70,7 @@ type Store struct {
 }
 
 // subdirs exist in every store.
-var subdirs = []string{"debs", "files", "packs", "indexes", "layers", "trees", "pins", "locks", "tmp", "run", "state"}
+var subdirs = []string{"debs", "files", "packs", "indexes", "layers", "trees", "tools", "pins", "locks", "tmp", "run", "state"}
 
 // Open opens the store in dir and creates it (mode 0700) if need be. The
 // caller closes it.

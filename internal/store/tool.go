@@ -1,0 +1,120 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A tool tree is a folder of foreign programs that slipway unpacked for
+// itself. It is plain files of the store's owner, whole or not there, and can
+// be made again: it is collected like everything else, unless its key is
+// pinned.
+//
+//	tools/<key>/tree/    the programs
+//	tools/<key>/boot     see Flush
+//	tools/<name>.choice  which key a set of tools has, and why
+
+// ToolTree is the folder of a tool tree, and whether it is there. Another
+// user's programs are never there: nothing proves what they are.
+func (s *Store) ToolTree(key string) (dir string, ok bool) {
+	dir = s.path("tools", key, "tree")
+	if s.foreign || !validName(key) || !s.toolWhole(key) {
+		return dir, false
+	}
+	s.touch(s.path("tools", key))
+	return dir, true
+}
+
+func (s *Store) toolWhole(key string) bool {
+	st, err := os.Lstat(s.path("tools", key, "tree"))
+	return err == nil && st.IsDir() && ofThisBoot(s.path("tools", key, "boot"))
+}
+
+// CommitToolTree moves a folder that TempDir gave to its name. What was not
+// whole under that name goes; the caller holds a lock that keeps others from
+// doing the same.
+func (s *Store) CommitToolTree(key, stage string) error {
+	if err := s.writable("keeping a tool tree"); err != nil {
+		return err
+	}
+	if !validName(key) {
+		return fmt.Errorf("keeping a tool tree as %q: not a usable name", key)
+	}
+	outer, err := s.TempDir("tool")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(outer) // gone after the last rename
+	if err := os.Rename(stage, filepath.Join(outer, "tree")); err != nil {
+		return s.explain("keeping a tool tree", err)
+	}
+	if err := s.markBoot(outer); err != nil {
+		return err
+	}
+	if err := s.DropToolTree(key); err != nil {
+		return err
+	}
+	return s.explain("keeping a tool tree", os.Rename(outer, s.path("tools", key)))
+}
+
+// DropToolTree removes a tool tree, because it is damaged. None is no error.
+func (s *Store) DropToolTree(key string) error {
+	if err := s.writable("removing a tool tree"); err != nil {
+		return err
+	}
+	if !validName(key) {
+		return nil
+	}
+	dead, err := s.discard(s.path("tools", key))
+	if err == nil && dead != "" {
+		err = os.RemoveAll(dead)
+	}
+	return s.explain("removing a tool tree", err)
+}
+
+// ToolChoice reads what PutToolChoice kept; nil when there is nothing.
+func (s *Store) ToolChoice(name string) []byte {
+	if s.foreign || !validName(name) {
+		return nil
+	}
+	data, err := os.ReadFile(s.path("tools", name+choiceSuffix))
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// PutToolChoice remembers what a set of tools consists of.
+func (s *Store) PutToolChoice(name string, data []byte) error {
+	if !validName(name) {
+		return fmt.Errorf("remembering the tools %q: not a usable name", name)
+	}
+	f, err := s.TempFile("choice")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, fdatasync(f)); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return s.explain("remembering a choice of tools", err)
+	}
+	return s.publish(f, s.path("tools", name+choiceSuffix))
+}
+
+const choiceSuffix = ".choice"
+
+// addTool lists a tool tree for garbage collection; choices are too small to
+// count.
+func (s *Store) addTool(inv *inventory, name string) {
+	if strings.HasSuffix(name, choiceSuffix) {
+		return
+	}
+	it := inv.add("tool", name, s.path("tools", name))
+	if !s.toolWhole(name) {
+		it.broken = "it was not on the disk when the host stopped"
+	}
+}

@@ -1,0 +1,64 @@
+package tools
+
+// Set is one set of tools: a row of the table Sets.
+type Set struct {
+	Name     string
+	What     string   // for people
+	Packages []string // of System
+	Program  string   // the one that stands for the set on the host
+	// Least is the oldest version of the host's program that is good enough;
+	// "" takes any that is there.
+	Least string
+	// Needs are files, beside the program, without which the host's set is not
+	// used: absolute paths as Debian has them.
+	Needs []string
+	// Env is set for the tree's programs; {root} and {lib} stand for the tree
+	// and for its library folder.
+	Env []string
+	// Drop are folders of the packages that are of no use here.
+	Drop []string
+	// Without are packages that the named ones depend on but that these
+	// programs never touch.
+	Without []string
+}
+
+// Sets are all sets of tools. The oldest QEMU that is taken is 10: version
+// 7.2 mishandles cmpxchg16b when it emulates, which panics guests.
+var Sets = []Set{
+	{
+		Name: "qemu", What: "QEMU for x86 machines, with SeaBIOS and OVMF",
+		Packages: []string{"qemu-system-x86", "ovmf", "seabios", "ipxe-qemu"},
+		Program:  "qemu-system-x86_64", Least: "10",
+		Needs: []string{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd", "/usr/share/seabios/bios-256k.bin"},
+		Env:   []string{"QEMU_MODULE_DIR={lib}/qemu"},
+	},
+	{
+		Name: "qemu-arm", What: "QEMU for arm machines, with their UEFI",
+		Packages: []string{"qemu-system-arm", "qemu-efi-aarch64", "ipxe-qemu"},
+		Program:  "qemu-system-aarch64", Least: "10",
+		Needs: []string{"/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"},
+		Env:   []string{"QEMU_MODULE_DIR={lib}/qemu"},
+	},
+	{
+		Name: "qemu-img", What: "QEMU's disk image tool",
+		Packages: []string{"qemu-utils"}, Program: "qemu-img",
+		Env: []string{"QEMU_MODULE_DIR={lib}/qemu"},
+	},
+	{Name: "virtiofsd", What: "the server of shared folders", Packages: []string{"virtiofsd"}, Program: "virtiofsd"},
+	{Name: "swtpm", What: "a TPM in software", Packages: []string{"swtpm"}, Program: "swtpm"},
+	{
+		Name: "grub", What: "GRUB's images and their maker",
+		Packages: []string{"grub-common", "grub-pc-bin", "grub-efi-amd64-bin"}, Program: "grub-mkimage",
+		Needs: []string{"/usr/lib/grub/i386-pc/boot.img", "/usr/lib/grub/x86_64-efi/moddep.lst"},
+	},
+	{Name: "passt", What: "networking without root", Packages: []string{"passt"}, Program: "passt"},
+	{Name: "mkfs", What: "makers of btrfs and xfs", Packages: []string{"btrfs-progs", "xfsprogs"}, Program: "mkfs.btrfs",
+		Needs: []string{"/usr/sbin/mkfs.xfs"}},
+}
+
+// dropped are folders that no program reads.
+var dropped = []string{
+	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug",
+	"usr/share/doc-base", "usr/share/bash-completion", "usr/share/zsh", "usr/share/icons", "usr/share/applications",
+	"usr/share/metainfo", "usr/share/polkit-1", "usr/lib/systemd", "var",
+}
