@@ -35,6 +35,7 @@ type Env struct {
 // job is one application of a definition to a tree.
 type job struct {
 	*root
+	dir string // of the tree
 	def *machine.Definition
 	env Env
 }
@@ -63,6 +64,7 @@ var steps = []struct {
 	key string
 	do  func(context.Context, *job) error
 }{
+	{"slim", applySlim},
 	{"users", applyUsers},
 	{"files", applyFiles},
 	{"hostname", applyHostname},
@@ -110,7 +112,7 @@ func with(rootDir string, d *machine.Definition, env Env, do func(*job) error) e
 		return err
 	}
 	defer r.close()
-	j := &job{root: r, def: d, env: env}
+	j := &job{root: r, dir: rootDir, def: d, env: env}
 	if j.env.Init == "" {
 		j.env.Init = j.findInit()
 	}

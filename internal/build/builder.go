@@ -92,6 +92,9 @@ func (b *Builder) Make(ctx context.Context, p *Prepared, opt Options) (*Result, 
 	result.Dirs = layer.Dirs()
 	// A layer without the figure was written by a program that did not keep it.
 	result.Bytes, _ = strconv.ParseInt(layer.Meta().Info["bytes"], 10, 64)
+	if err := b.checkSize(p, layer, result.Bytes); err != nil {
+		return nil, err
+	}
 	b.Store.Log("build", map[string]any{
 		"machine": p.Definition.Name, "definition": p.Definition.File, "key": p.Key(), "lock": p.Lock.Digest(),
 		"ok": true, "built": result.Built, "fetched": result.Fetched,

@@ -80,6 +80,9 @@ func contentWords(d *machine.Definition) []string {
 			out = append(out, fmt.Sprintf("%d %ss", n, word))
 		}
 	}
+	if len(d.Slim) > 0 {
+		out = append(out, "leave out "+strings.Join(d.Slim, ", "))
+	}
 	count(len(d.Files), "file")
 	count(len(d.Users), "user")
 	count(len(d.Services.Enable)+len(d.Services.Disable), "service")

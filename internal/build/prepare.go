@@ -274,7 +274,7 @@ func hookCommands(list []machine.Command) []machine.Command {
 // hasContent tells whether the definition changes the tree beyond its packages.
 func hasContent(d *machine.Definition) bool {
 	return len(d.Files)+len(d.Users)+len(d.Services.Enable)+len(d.Services.Disable)+len(d.Sysctl)+
-		len(d.Mounts)+len(d.Network)+len(d.Run)+len(d.Hooks.Customize) > 0 ||
+		len(d.Mounts)+len(d.Network)+len(d.Slim)+len(d.Run)+len(d.Hooks.Customize) > 0 ||
 		d.Hostname != "" || d.Timezone != "" || d.Locale != ""
 }
 

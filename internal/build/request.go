@@ -112,7 +112,7 @@ func contentDigest(d *machine.Definition) (string, error) {
 		}
 	}
 	return digest(filesForKey(d), usersForKey(d), d.Services, d.Hostname, d.Timezone, d.Locale, d.Sysctl,
-		d.Mounts, d.Network, hookCommands(d.Run), hookCommands(d.Hooks.Customize), d.State, d.Init, contents), nil
+		d.Mounts, d.Network, d.Slim, hookCommands(d.Run), hookCommands(d.Hooks.Customize), d.State, d.Init, contents), nil
 }
 
 // filesForKey drops what is not content: host paths and positions.
