@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newCompletion(env *Env) *cobra.Command {
@@ -56,7 +56,7 @@ func completeWords(cmd *cobra.Command) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveDefault
 			}
-			list, err := container.List("")
+			list, err := supervisor.List("")
 			if err != nil {
 				return nil, cobra.ShellCompDirectiveError
 			}

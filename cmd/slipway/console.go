@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newConsole(env *Env) *cobra.Command {
@@ -22,7 +22,7 @@ login. ctrl-] leaves it; the machine goes on.`,
 			if !ok || !isTerminal(in) {
 				return errors.New("console needs a terminal; slipway logs --console prints what was written")
 			}
-			m, err := container.Find("", args[0])
+			m, err := supervisor.Find("", args[0])
 			if err != nil {
 				return err
 			}

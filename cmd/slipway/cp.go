@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newCp(env *Env) *cobra.Command {
@@ -28,7 +28,7 @@ replaced in one step.`,
 			if fromInside {
 				name = fromName
 			}
-			m, err := container.Find("", name)
+			m, err := supervisor.Find("", name)
 			if err != nil {
 				return err
 			}

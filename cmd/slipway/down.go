@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newDown(env *Env) *cobra.Command {
@@ -32,7 +32,7 @@ that ended by themselves. The names are printed as they are gone.`,
 				return err
 			}
 			if all {
-				list, err := container.List(prover.Runtime)
+				list, err := supervisor.List(prover.Runtime)
 				if err != nil {
 					return err
 				}

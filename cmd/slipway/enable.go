@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newEnable(env *Env) *cobra.Command {
@@ -51,7 +51,7 @@ as it is.`,
 		Example: `  slipway disable hello`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			unit, err := container.InstalledUnit(args[0])
+			unit, err := supervisor.InstalledUnit(args[0])
 			if err != nil {
 				return err
 			}
@@ -71,8 +71,8 @@ as it is.`,
 }
 
 // unit describes the host's unit for a machine that is known by its name.
-func (e *Env) unit(name string) (*container.Unit, error) {
-	m, err := container.Find("", name)
+func (e *Env) unit(name string) (*supervisor.Unit, error) {
+	m, err := supervisor.Find("", name)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (e *Env) unit(name string) (*container.Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return container.UnitFor(name, m.Definition, binary, dir)
+	return supervisor.UnitFor(name, m.Definition, binary, dir)
 }
 
 func runLines(lines []string) error {

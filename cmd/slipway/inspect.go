@@ -9,7 +9,7 @@ import (
 
 	"slipway/internal/build"
 	"slipway/internal/machine"
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newInspect(env *Env) *cobra.Command {
@@ -22,7 +22,7 @@ it was built, boot time and restarts.`,
 		Example: `  slipway inspect hello`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := container.Find("", args[0])
+			m, err := supervisor.Find("", args[0])
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newLogs(env *Env) *cobra.Command {
@@ -22,7 +22,7 @@ Of a machine that has ended the console is what is left.`,
   slipway logs hello --console`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := container.Find("", args[0])
+			m, err := supervisor.Find("", args[0])
 			if err != nil {
 				return err
 			}

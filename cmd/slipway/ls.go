@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newLs(env *Env) *cobra.Command {
@@ -25,15 +25,15 @@ the host sees it.`,
   slipway ls --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := container.Repair(cmd.Context(), container.RuntimeDir()); err != nil {
+			if _, err := supervisor.Repair(cmd.Context(), supervisor.RuntimeDir()); err != nil {
 				fmt.Fprintln(env.Stderr, "slipway:", err) // the list is true all the same
 			}
-			list, err := container.List("")
+			list, err := supervisor.List("")
 			if err != nil {
 				return err
 			}
 			if env.opt.json {
-				records := make([]container.Record, 0, len(list))
+				records := make([]supervisor.Record, 0, len(list))
 				for _, m := range list {
 					records = append(records, m.Record)
 				}

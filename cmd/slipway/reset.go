@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newReset(env *Env) *cobra.Command {
@@ -17,7 +17,7 @@ but for what state: names.`,
 		Example: `  slipway reset hello`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := container.Find("", args[0])
+			m, err := supervisor.Find("", args[0])
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newShell(env *Env) *cobra.Command {
@@ -19,11 +19,11 @@ are one. Exit status: the command's; 125 when slipway itself failed.`,
 		Example: "  slipway shell hello systemctl status nginx",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := container.Find("", args[0])
+			m, err := supervisor.Find("", args[0])
 			if err != nil {
 				return ownFailure(err)
 			}
-			c := container.Command{Args: args[1:], Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}
+			c := supervisor.Command{Args: args[1:], Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}
 			if len(c.Args) == 0 {
 				c.Args = []string{"/bin/sh", "-c", `exec "$(getent passwd root 2>/dev/null | cut -d: -f7 | grep . || echo /bin/sh)" -l`}
 			}

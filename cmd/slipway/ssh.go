@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"slipway/internal/target"
-	"slipway/internal/target/container"
 	"slipway/internal/target/sshway"
+	"slipway/internal/target/supervisor"
 )
 
 func newSSH(env *Env) *cobra.Command {
@@ -96,7 +96,7 @@ type login struct {
 }
 
 func (l *login) run(ctx context.Context) (int, error) {
-	m, err := container.Find("", l.name)
+	m, err := supervisor.Find("", l.name)
 	if err != nil {
 		return 0, err
 	}
@@ -121,7 +121,7 @@ func (l *login) run(ctx context.Context) (int, error) {
 }
 
 // host runs the host's ssh client, which comes back to us by `slipway connect`.
-func (l *login) host(ctx context.Context, program string, m *container.Machine) (int, error) {
+func (l *login) host(ctx context.Context, program string, m *supervisor.Machine) (int, error) {
 	dir := m.SSHDir()
 	if err := target.WriteSSHConfig(m.Runtime(), dir); err != nil {
 		return 0, err

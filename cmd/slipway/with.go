@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 func newWith(env *Env) *cobra.Command {
@@ -25,7 +25,7 @@ failed.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := container.Find("", args[0])
+			m, err := supervisor.Find("", args[0])
 			if err != nil {
 				return ownFailure(err)
 			}

@@ -6,13 +6,13 @@ import (
 	"strings"
 
 	"slipway/internal/machine"
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 // StartStep says what `up` would do with a machine once its tree is there.
 func StartStep(runtime string, d *machine.Definition, key string) string {
-	m, err := container.Find(runtime, d.Name)
-	var missing *container.NotFoundError
+	m, err := supervisor.Find(runtime, d.Name)
+	var missing *supervisor.NotFoundError
 	switch {
 	case errors.As(err, &missing):
 		return fmt.Sprintf("start %s as a container and prove %d probes", d.Name, len(d.Probes))

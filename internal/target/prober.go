@@ -7,12 +7,12 @@ import (
 
 	"slipway/internal/build"
 	"slipway/internal/probe"
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 // prober adds to a machine's reach what only the builder knows.
 type prober struct {
-	*container.Reach
+	*supervisor.Reach
 	builder *build.Builder
 	result  *build.Result
 }

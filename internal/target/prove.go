@@ -12,11 +12,11 @@ import (
 	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/probe"
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 // prove runs the probes of a machine and makes the report.
-func (p *Prover) prove(ctx context.Context, d *machine.Definition, result *build.Result, m *container.Machine, stages *probe.Stages) (*probe.Proof, error) {
+func (p *Prover) prove(ctx context.Context, d *machine.Definition, result *build.Result, m *supervisor.Machine, stages *probe.Stages) (*probe.Proof, error) {
 	reach, err := m.Reach(ctx)
 	if err != nil {
 		return nil, err
@@ -38,11 +38,11 @@ func (p *Prover) prove(ctx context.Context, d *machine.Definition, result *build
 }
 
 // explain says when a probe failed because there is no machine any more.
-func (p *Prover) explain(m *container.Machine, failure error) error {
+func (p *Prover) explain(m *supervisor.Machine, failure error) error {
 	if failure == nil {
 		return nil
 	}
-	now, err := container.Find(p.Runtime, m.Name)
+	now, err := supervisor.Find(p.Runtime, m.Name)
 	if err != nil || now.Running() {
 		return failure
 	}
@@ -132,13 +132,13 @@ func testName(name string) string {
 }
 
 // clear takes a test machine down, also when the test was interrupted.
-func (p *Prover) clear(spec container.Spec, err *error) {
+func (p *Prover) clear(spec supervisor.Spec, err *error) {
 	name := spec.Name
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	step := p.Progress.Step("stop " + name)
 	downErr := p.Down(ctx, name)
-	var missing *container.NotFoundError
+	var missing *supervisor.NotFoundError
 	if errors.As(downErr, &missing) {
 		downErr = nil // it never came into being
 	}
@@ -151,7 +151,7 @@ func (p *Prover) clear(spec container.Spec, err *error) {
 
 // Down ends a machine and gives up its build.
 func (p *Prover) Down(ctx context.Context, name string) error {
-	m, err := container.Find(p.Runtime, name)
+	m, err := supervisor.Find(p.Runtime, name)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 //
 // Prover joins what the packages beside it do: a build, a start, the stages on
 // the way up and the probes. The targets themselves live in folders of their
-// own (container).
+// own (container), on package supervisor.
 package target
 
 import (
@@ -18,7 +18,7 @@ import (
 	"slipway/internal/plan"
 	"slipway/internal/probe"
 	"slipway/internal/progress"
-	"slipway/internal/target/container"
+	"slipway/internal/target/supervisor"
 )
 
 // Prover builds machines and proves them.
@@ -95,7 +95,11 @@ func (p *Prover) check(ctx context.Context, d *machine.Definition) error {
 	if err := errors.Join(probe.Check(d.Probes, Capabilities)...); err != nil {
 		return err
 	}
-	return container.Ready(ctx, d.Name)
+	driver, err := supervisor.DriverOf("container")
+	if err != nil {
+		return err
+	}
+	return driver.Ready(ctx, d.Name)
 }
 
 func (p *Prover) build(ctx context.Context, d *machine.Definition, opt build.Options, stages *probe.Stages) (*build.Result, error) {
@@ -113,9 +117,9 @@ func (p *Prover) build(ctx context.Context, d *machine.Definition, opt build.Opt
 
 // running returns the machine if it runs as the definition says; otherwise it
 // says what changed and ends the old one.
-func (p *Prover) running(ctx context.Context, d *machine.Definition, spec container.Spec, opt UpOptions) (*container.Machine, error) {
-	m, err := container.Find(p.Runtime, d.Name)
-	var missing *container.NotFoundError
+func (p *Prover) running(ctx context.Context, d *machine.Definition, spec supervisor.Spec, opt UpOptions) (*supervisor.Machine, error) {
+	m, err := supervisor.Find(p.Runtime, d.Name)
+	var missing *supervisor.NotFoundError
 	if errors.As(err, &missing) {
 		return nil, nil
 	}
@@ -129,7 +133,7 @@ func (p *Prover) running(ctx context.Context, d *machine.Definition, spec contai
 	if m.Running() && len(reasons) == 0 && !opt.Replace {
 		return m, nil
 	}
-	if err := container.CheckKept(&spec); err != nil {
+	if err := supervisor.CheckKept(&spec); err != nil {
 		return nil, err // before the old one ends for nothing
 	}
 	if m.Running() {
@@ -143,9 +147,9 @@ func (p *Prover) running(ctx context.Context, d *machine.Definition, spec contai
 	return nil, err
 }
 
-func (p *Prover) spec(d *machine.Definition, result *build.Result, name string) (container.Spec, error) {
+func (p *Prover) spec(d *machine.Definition, result *build.Result, name string) (supervisor.Spec, error) {
 	store := p.Builder.Store
-	spec := container.Spec{
+	spec := supervisor.Spec{
 		Name: name, Definition: d, LayerDirs: result.Dirs, Key: result.Key, TreeSize: result.Bytes, Runtime: p.Runtime,
 		RunDir:   filepath.Join(store.Dir(), "run", name),
 		StateDir: filepath.Join(store.Dir(), "state", d.Name),
@@ -160,14 +164,14 @@ func (p *Prover) spec(d *machine.Definition, result *build.Result, name string) 
 }
 
 // start starts a machine and waits until its init has reached its goal.
-func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.Stages) (*container.Machine, error) {
+func (p *Prover) start(ctx context.Context, spec supervisor.Spec, stages *probe.Stages) (*supervisor.Machine, error) {
 	if err := p.Builder.Store.Pin("machine-"+spec.Name, spec.Key); err != nil {
 		return nil, err
 	}
 	step := p.Progress.Step("start " + spec.Name)
 	begin := time.Now()
 	var before time.Duration
-	m, err := container.Up(ctx, spec, func(e container.Progress) {
+	m, err := supervisor.Up(ctx, spec, func(e supervisor.Progress) {
 		if e.OK && e.Text != "" {
 			p.Progress.Note(e.Text)
 		}
@@ -205,7 +209,7 @@ func (p *Prover) start(ctx context.Context, spec container.Spec, stages *probe.S
 
 // pinKept keeps the build of what a machine keeps for as long as that is there,
 // also while the machine does not run.
-func (p *Prover) pinKept(spec container.Spec) error {
+func (p *Prover) pinKept(spec supervisor.Spec) error {
 	if spec.Keep {
 		return p.Builder.Store.Pin("kept-"+spec.Name, spec.Key)
 	}
@@ -216,7 +220,7 @@ func (p *Prover) pinKept(spec container.Spec) error {
 // deadlines of their own, which begin when it has.
 const initDeadline = 2 * time.Minute
 
-func (p *Prover) ready(ctx context.Context, m *container.Machine) (*container.Machine, error) {
+func (p *Prover) ready(ctx context.Context, m *supervisor.Machine) (*supervisor.Machine, error) {
 	wait, cancel := context.WithTimeout(ctx, initDeadline)
 	defer cancel()
 	next, err := m.WaitReady(wait)

@@ -5,17 +5,17 @@ import (
 	"os"
 	"path/filepath"
 
-	"slipway/internal/target/container"
 	"slipway/internal/target/sshway"
+	"slipway/internal/target/supervisor"
 )
 
 // WriteSSHConfig renews the ssh configuration in dir for the machines that run
 // in a runtime folder.
 func WriteSSHConfig(runtime string, dir sshway.Dir) error {
 	if runtime == "" {
-		runtime = container.RuntimeDir()
+		runtime = supervisor.RuntimeDir()
 	}
-	list, err := container.List(runtime)
+	list, err := supervisor.List(runtime)
 	if err != nil {
 		return err
 	}

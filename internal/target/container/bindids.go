@@ -26,23 +26,23 @@ func init() {
 // machine can write what its root may, and never gains another host identity.
 // Only host root can map ids on host file systems: as a user, and where the
 // source is in the machine's range already, there is no mapping (nil).
-func (s *supervisor) bindIDs(source string) (*os.File, error) {
-	if s.User {
+func (b *body) bindIDs(source string) (*os.File, error) {
+	if b.User {
 		return nil, nil
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(source, &st); err != nil {
 		return nil, fmt.Errorf("showing %s in the machine: %w", source, err)
 	}
-	if id := int64(st.Uid); id >= s.IDs.UID && id < s.IDs.UID+s.IDs.Count {
+	if id := int64(st.Uid); id >= b.IDs.UID && id < b.IDs.UID+b.IDs.Count {
 		return nil, nil
 	}
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{idleEntry}, Env: []string{},
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags:  unix.CLONE_NEWUSER,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: int(st.Uid), HostID: int(s.IDs.UID), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: int(st.Gid), HostID: int(s.IDs.GID), Size: 1}},
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: int(st.Uid), HostID: int(b.IDs.UID), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: int(st.Gid), HostID: int(b.IDs.GID), Size: 1}},
 		},
 	}
 	hold, err := cmd.StdinPipe()

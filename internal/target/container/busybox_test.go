@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slipway/internal/sandbox"
+	"slipway/internal/target/supervisor"
 )
 
 func init() {
@@ -66,13 +67,13 @@ func TestBusybox(t *testing.T) {
 	spec.LayerDirs, spec.Definition.Init = []string{tree}, ""
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	m, err := Up(ctx, spec, nil)
+	m, err := supervisor.Up(ctx, spec, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Down(context.Background())
-	if m.rec.Style != "busybox" {
-		t.Errorf("the init counts as %s", m.rec.Style)
+	if m.Style != "busybox" {
+		t.Errorf("the init counts as %s", m.Style)
 	}
 	out, _, exit, err := m.Run(ctx, "sh", "-c", "echo $0 $PPID; cat /etc/hostname; exit 4")
 	if err != nil || exit != 4 {

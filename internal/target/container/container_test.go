@@ -14,6 +14,7 @@ import (
 
 	"slipway/internal/machine"
 	"slipway/internal/probe"
+	"slipway/internal/target/supervisor"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,12 +34,12 @@ func TestCommands(t *testing.T) {
 	}
 	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<17) // 2 MiB: more than the windows of all hops
 	var out bytes.Buffer
-	exit, err = m.Exec(ctx, Command{Args: []string{"/bin/tool", "stdin"}, Stdin: bytes.NewReader(big), Stdout: &out})
+	exit, err = m.Exec(ctx, supervisor.Command{Args: []string{"/bin/tool", "stdin"}, Stdin: bytes.NewReader(big), Stdout: &out})
 	if err != nil || exit != 0 || !bytes.Equal(out.Bytes(), big) {
 		t.Errorf("through and back: %d bytes, exit %d, %v", out.Len(), exit, err)
 	}
 	start := time.Now()
-	_, err = m.Exec(ctx, Command{Args: []string{"/bin/tool", "sleep"}, MS: 200})
+	_, err = m.Exec(ctx, supervisor.Command{Args: []string{"/bin/tool", "sleep"}, MS: 200})
 	if err == nil || !strings.Contains(err.Error(), "did not end within 200ms") || time.Since(start) > 5*time.Second {
 		t.Errorf("deadline: %v after %s", err, time.Since(start))
 	}
@@ -164,12 +165,12 @@ func TestStorage(t *testing.T) {
 	}
 	changed := spec
 	changed.Key = "key-2"
-	if _, err := Up(context.Background(), changed, nil); err == nil || !strings.Contains(err.Error(), "kept for build key-1") {
+	if _, err := supervisor.Up(context.Background(), changed, nil); err == nil || !strings.Contains(err.Error(), "kept for build key-1") {
 		t.Errorf("another build over kept writes: %v", err)
 	}
 	changed = spec
 	changed.Keep = false
-	if _, err := Up(context.Background(), changed, nil); err == nil || !strings.Contains(err.Error(), "--keep goes on with it") {
+	if _, err := supervisor.Up(context.Background(), changed, nil); err == nil || !strings.Contains(err.Error(), "--keep goes on with it") {
 		t.Errorf("kept writes thrown away unasked: %v", err)
 	}
 	m = up(t, spec)

@@ -2,15 +2,10 @@
 // process 1 of namespaces of its own, with a private id range, a cgroup2
 // subtree, an address in the lab, and the guest helper beside it.
 //
-// Up starts one supervisor per machine and returns; the supervisor owns the
-// machine and ends with it. There is no daemon and nothing to register with:
-// a machine is alive while its supervisor holds the lock in its runtime
-// folder, and whatever a killed supervisor left behind is removed by Repair.
+// It is a driver of package supervisor, which starts, records and reaches
+// machines; here is only what makes a container of one:
 //
-//	sandbox.Main() // first statement of main: the supervisor is this program again
-//	m, err := container.Up(ctx, spec, report)
-//	res, err := m.Run(ctx, "systemctl", "is-system-running")
-//	err = m.Down(ctx)
+//	supervisor.Register(container.Driver{}, "container")
 //
 // # What a running machine has
 //
@@ -24,5 +19,4 @@
 // # What it is not
 //
 // No image format, no registry, no build. Builds run in package sandbox.
-// It does not set up the network itself; package lab does.
 package container

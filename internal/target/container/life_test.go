@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"slipway/internal/machine"
+	"slipway/internal/target/supervisor"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,11 +22,11 @@ import (
 type unixStat = syscall.Stat_t
 
 // waitUp waits until the machine has been started again.
-func waitUp(t *testing.T, spec Spec) *Machine {
+func waitUp(t *testing.T, spec supervisor.Spec) *supervisor.Machine {
 	t.Helper()
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		m, err := Find(spec.Runtime, spec.Name)
-		if err == nil && m.State == Running && m.Restarts > 0 && m.Ping(context.Background()) == nil {
+		m, err := supervisor.Find(spec.Runtime, spec.Name)
+		if err == nil && m.State == supervisor.Running && m.Restarts > 0 && m.Ping(context.Background()) == nil {
 			return settle(t, m)
 		}
 	}
@@ -33,11 +34,11 @@ func waitUp(t *testing.T, spec Spec) *Machine {
 	return nil
 }
 
-func waitState(t *testing.T, spec Spec, want State) *Machine {
+func waitState(t *testing.T, spec supervisor.Spec, want supervisor.State) *supervisor.Machine {
 	t.Helper()
-	var last *Machine
+	var last *supervisor.Machine
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		m, err := Find(spec.Runtime, spec.Name)
+		m, err := supervisor.Find(spec.Runtime, spec.Name)
 		if err == nil && m.State == want {
 			return m
 		}
@@ -50,25 +51,25 @@ func waitState(t *testing.T, spec Spec, want State) *Machine {
 func TestTwiceAndDown(t *testing.T) {
 	spec := tinySpec(t, "tiny")
 	m := up(t, spec)
-	if _, err := Up(context.Background(), spec, nil); !errors.Is(err, ErrRunning) {
+	if _, err := supervisor.Up(context.Background(), spec, nil); !errors.Is(err, supervisor.ErrRunning) {
 		t.Errorf("a second start: %v", err)
 	}
-	if err := DownAll(context.Background(), spec.Runtime); err != nil {
+	if err := supervisor.DownAll(context.Background(), spec.Runtime); err != nil {
 		t.Fatal(err)
 	}
 	nothingLeft(t, spec, m)
-	var missing *NotFoundError
-	if _, err := Find(spec.Runtime, "tiny"); !errors.As(err, &missing) {
+	var missing *supervisor.NotFoundError
+	if _, err := supervisor.Find(spec.Runtime, "tiny"); !errors.As(err, &missing) {
 		t.Errorf("after the end: %v", err)
 	}
 }
 
-func nothingLeft(t *testing.T, spec Spec, m *Machine) {
+func nothingLeft(t *testing.T, spec supervisor.Spec, m *supervisor.Machine) {
 	t.Helper()
 	if err := unix.Kill(m.PID, 0); !errors.Is(err, unix.ESRCH) {
 		t.Errorf("init %d is still there: %v", m.PID, err)
 	}
-	for _, dir := range append([]string{spec.RunDir, spec.dir()}, m.rec.Cgroups...) {
+	for _, dir := range append([]string{spec.RunDir, recordDir(spec)}, m.Traces...) {
 		if _, err := os.Lstat(dir); err == nil {
 			t.Errorf("%s is left", dir)
 		}
@@ -89,7 +90,7 @@ func TestRestartPolicy(t *testing.T) {
 		t.Errorf("%d restarts, want 1", m.Restarts)
 	}
 	m.Run(context.Background(), "/bin/tool", "kill", "15") // powers itself off
-	m = waitState(t, spec, Stopped)
+	m = waitState(t, spec, supervisor.Stopped)
 	if m.Reason != "it powered itself off" {
 		t.Errorf("reason: %q", m.Reason)
 	}
@@ -109,17 +110,17 @@ func TestReboot(t *testing.T) {
 func TestFailureIsTold(t *testing.T) {
 	spec := tinySpec(t, "tiny")
 	spec.Definition.Init = "/no/such/init"
-	_, err := Up(context.Background(), spec, nil)
+	_, err := supervisor.Up(context.Background(), spec, nil)
 	if err == nil || !strings.Contains(err.Error(), "starting init /no/such/init: no such file") {
 		t.Errorf("a missing init: %v", err)
 	}
-	if _, err := os.Stat(spec.dir()); err == nil {
+	if _, err := os.Stat(recordDir(spec)); err == nil {
 		t.Error("a failed start leaves a record")
 	}
 	spec.Definition.Init = "none"
 	os.MkdirAll(filepath.Join(t.TempDir(), "x"), 0o755)
 	spec.Definition.Container.Devices = []string{"/dev/no-such-device"}
-	if _, err := Up(context.Background(), spec, nil); err == nil || !strings.Contains(err.Error(), "no device /dev/no-such-device") {
+	if _, err := supervisor.Up(context.Background(), spec, nil); err == nil || !strings.Contains(err.Error(), "no device /dev/no-such-device") {
 		t.Errorf("a missing device: %v", err)
 	}
 }
@@ -128,7 +129,7 @@ func TestInitFails(t *testing.T) {
 	spec := tinySpec(t, "tiny")
 	m := up(t, spec)
 	m.Run(context.Background(), "/bin/tool", "kill", "10")
-	m = waitState(t, spec, Failed)
+	m = waitState(t, spec, supervisor.Failed)
 	if m.Reason != "its init ended: exit status 9" {
 		t.Errorf("reason: %q", m.Reason)
 	}
@@ -139,11 +140,11 @@ func TestInitFails(t *testing.T) {
 func TestKilledSupervisor(t *testing.T) {
 	spec := tinySpec(t, "tiny")
 	m := up(t, spec)
-	if err := unix.Kill(m.rec.Supervisor, unix.SIGKILL); err != nil {
+	if err := unix.Kill(m.Supervisor, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	waitState(t, spec, Failed)
-	names, err := Repair(context.Background(), spec.Runtime)
+	waitState(t, spec, supervisor.Failed)
+	names, err := supervisor.Repair(context.Background(), spec.Runtime)
 	if err != nil || len(names) != 1 {
 		t.Fatalf("repaired %v, %v", names, err)
 	}
@@ -161,7 +162,7 @@ func TestKilledSupervisor(t *testing.T) {
 func TestStreamEndsMachine(t *testing.T) {
 	spec := tinySpec(t, "tiny")
 	m := up(t, spec)
-	if err := unix.Kill(m.rec.Supervisor, unix.SIGKILL); err != nil {
+	if err := unix.Kill(m.Supervisor, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -178,7 +179,7 @@ func TestLimits(t *testing.T) {
 	var notes string
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	m, err := Up(ctx, spec, func(p Progress) { notes += p.Text })
+	m, err := supervisor.Up(ctx, spec, func(p supervisor.Progress) { notes += p.Text })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,6 @@
 package container
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +12,7 @@ import (
 
 	"slipway/internal/guest/wire"
 	"slipway/internal/sandbox"
+	"slipway/internal/target/supervisor"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,75 +23,28 @@ const (
 	workDir  = "work"
 	rootDir  = "root"
 	bindsDir = "binds"
-	keyFile  = "key"
-	uuidFile = "uuid"
 )
 
-// KeptError means that a start would lose or misuse what was kept.
-type KeptError struct {
-	Name      string
-	Kept, Now string // keys of builds
-	Keep      bool   // whether the start was to use it
-}
-
-func (e *KeptError) Error() string {
-	if !e.Keep {
-		return fmt.Sprintf("what machine %s wrote was kept: --keep goes on with it, --replace throws it away", e.Name)
-	}
-	return fmt.Sprintf("what machine %s wrote was kept for build %.12s, and the definition now gives %.12s: "+
-		"undo the change to go on with it, or say --replace as well to throw it away", e.Name, e.Kept, e.Now)
-}
-
-// CheckKept refuses to put a kept upper over another build than its own, and
-// to throw one away unasked. Only machines that keep leave a key behind.
-func CheckKept(spec *Spec) error {
-	data, err := os.ReadFile(filepath.Join(spec.RunDir, keyFile))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (spec.Discard || spec.Keep && string(data) == spec.Key) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading what was kept of machine %s: %w", spec.Name, err)
-	}
-	return &KeptError{Name: spec.Name, Kept: string(data), Now: spec.Key, Keep: spec.Keep}
-}
-
-// prepareStorage makes the folders of the run and enters them: the guest
-// helper, whom the way to this folder may be closed, starts here.
-func (s *supervisor) prepareStorage() error {
-	dir := s.Spec.RunDir
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return fmt.Errorf("making the run folder: %w", err)
-	}
-	if err := os.Chmod(dir, 0o711); err != nil {
-		return fmt.Errorf("making the run folder: %w", err)
-	}
-	if err := os.Chdir(dir); err != nil {
-		return fmt.Errorf("entering the run folder: %w", err)
-	}
-	if !s.Spec.Keep || s.Spec.Discard {
-		if err := joinErrors(s.resetStorage(), os.RemoveAll(keyFile)); err != nil {
-			return err
-		}
-	}
+// Open makes the folders of a machine in its run folder.
+func (Driver) Open(h *supervisor.Host) (supervisor.Body, error) {
+	b := &body{Host: h}
 	for _, name := range []string{upperDir, workDir, rootDir, bindsDir} {
 		if err := os.MkdirAll(name, 0o711); err != nil {
-			return fmt.Errorf("making the run folder: %w", err)
+			return nil, fmt.Errorf("making the run folder: %w", err)
 		}
 	}
-	if s.Spec.Keep {
-		if err := os.WriteFile(keyFile, []byte(s.Spec.Key), 0o644); err != nil {
-			return fmt.Errorf("writing the build's key: %w", err)
-		}
-	}
-	return s.likeLower()
+	return b, b.likeLower()
 }
+
+// body is a container's storage.
+type body struct{ *supervisor.Host }
 
 // likeLower gives the upper the attributes of the tree's root: an overlay
 // shows those of its topmost folder.
-func (s *supervisor) likeLower() error {
+func (b *body) likeLower() error {
 	var st unix.Stat_t
-	if err := unix.Stat(s.Spec.LayerDirs[0], &st); err != nil {
-		return fmt.Errorf("reading layer %s: %w", s.Spec.LayerDirs[0], err)
+	if err := unix.Stat(b.Spec.LayerDirs[0], &st); err != nil {
+		return fmt.Errorf("reading layer %s: %w", b.Spec.LayerDirs[0], err)
 	}
 	if err := os.Chown(upperDir, int(st.Uid), int(st.Gid)); err != nil {
 		return fmt.Errorf("preparing the upper: %w", err)
@@ -100,28 +52,25 @@ func (s *supervisor) likeLower() error {
 	return os.Chmod(upperDir, fs.FileMode(st.Mode&0o777))
 }
 
-// resetStorage throws away everything that the machine has written, its state
+// Reset throws away everything that the machine has written, its state
 // volumes apart.
-func (s *supervisor) resetStorage() error {
-	for _, name := range []string{upperDir, workDir, uuidFile} {
-		if err := os.RemoveAll(filepath.Join(s.Spec.RunDir, name)); err != nil {
+func (b *body) Reset() error {
+	for _, name := range []string{upperDir, workDir} {
+		if err := os.RemoveAll(filepath.Join(b.Spec.RunDir, name)); err != nil {
 			return fmt.Errorf("removing what the machine wrote: %w", err)
 		}
 	}
 	return nil
 }
 
-// removeStorage is the end of the run folder, or of all but what is kept.
-func (s *supervisor) removeStorage() error {
-	if err := os.Chdir("/"); err != nil {
-		return err
-	}
-	if !s.Spec.Keep {
-		return os.RemoveAll(s.Spec.RunDir)
-	}
+// Written sums what lies in the upper.
+func (b *body) Written() int64 { return diskUse(filepath.Join(b.Spec.RunDir, upperDir)) }
+
+// Close leaves the upper to be kept.
+func (b *body) Close() error {
 	var errs []error
 	for _, name := range []string{workDir, rootDir, bindsDir} {
-		errs = append(errs, os.RemoveAll(filepath.Join(s.Spec.RunDir, name)))
+		errs = append(errs, os.RemoveAll(filepath.Join(b.Spec.RunDir, name)))
 	}
 	return errors.Join(errs...)
 }
@@ -145,22 +94,22 @@ func (r *rootMount) close() error {
 
 // mountRoot mounts the root, the volumes and the binds in the supervisor's own
 // mount namespace, from which the machine's is a copy.
-func (s *supervisor) mountRoot() (*rootMount, error) {
+func (b *body) mountRoot() (*rootMount, error) {
 	for _, name := range []string{upperDir, workDir} { // a reset took them away
 		if err := os.MkdirAll(name, 0o711); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.likeLower(); err != nil {
+	if err := b.likeLower(); err != nil {
 		return nil, err
 	}
-	abs := func(name string) string { return filepath.Join(s.Spec.RunDir, name) }
-	if err := sandbox.MountOverlay(s.Spec.LayerDirs, abs(upperDir), abs(workDir), abs(rootDir)); err != nil {
+	abs := func(name string) string { return filepath.Join(b.Spec.RunDir, name) }
+	if err := sandbox.MountOverlay(b.Spec.LayerDirs, abs(upperDir), abs(workDir), abs(rootDir)); err != nil {
 		return nil, err
 	}
 	r := &rootMount{path: rootDir, mounted: []string{rootDir}}
-	for _, path := range s.Spec.Definition.State {
-		source, err := s.volume(path)
+	for _, path := range b.Spec.Definition.State {
+		source, err := b.volume(path)
 		if err == nil {
 			err = r.stage(source, path, false, nil)
 		}
@@ -168,10 +117,10 @@ func (s *supervisor) mountRoot() (*rootMount, error) {
 			return nil, errors.Join(err, r.close())
 		}
 	}
-	for _, b := range s.Spec.Definition.Container.Binds {
-		ids, err := s.bindIDs(b.Host)
+	for _, bind := range b.Spec.Definition.Container.Binds {
+		ids, err := b.bindIDs(bind.Host)
 		if err == nil {
-			err = r.stage(b.Host, b.Path, b.ReadOnly, ids)
+			err = r.stage(bind.Host, bind.Path, bind.ReadOnly, ids)
 		}
 		if ids != nil {
 			ids.Close()
@@ -232,17 +181,17 @@ func cloneMount(source, target string, readOnly bool, ids *os.File) error {
 
 // volume is the host folder of a state path. The first time it gets what the
 // built tree has there.
-func (s *supervisor) volume(path string) (string, error) {
+func (b *body) volume(path string) (string, error) {
 	clean := filepath.Clean("/" + path)
-	dir := filepath.Join(s.Spec.StateDir, clean)
+	dir := filepath.Join(b.Spec.StateDir, clean)
 	// Above and in it may be what a machine of another definition has written.
-	if _, err := insideRoot(s.Spec.StateDir, clean); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := insideRoot(b.Spec.StateDir, clean); !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
 		return "", fmt.Errorf("making the volume for %s: %w", path, err)
 	}
-	tmp := filepath.Join(s.Spec.StateDir, ".new")
+	tmp := filepath.Join(b.Spec.StateDir, ".new")
 	if err := os.RemoveAll(tmp); err != nil {
 		return "", fmt.Errorf("making the volume for %s: %w", path, err)
 	}
@@ -251,7 +200,7 @@ func (s *supervisor) volume(path string) (string, error) {
 		err = copyTree(from, tmp)
 	} else if errors.Is(err, fs.ErrNotExist) {
 		if err = os.Mkdir(tmp, 0o755); err == nil {
-			err = os.Chown(tmp, int(s.IDs.UID), int(s.IDs.GID))
+			err = os.Chown(tmp, int(b.IDs.UID), int(b.IDs.GID))
 		}
 	}
 	if err != nil {
@@ -275,20 +224,6 @@ func insideRoot(root, path string) (string, error) {
 		}
 	}
 	return at, nil
-}
-
-// uuid is the identity of this machine for as long as its upper is kept.
-func (s *supervisor) uuid() string {
-	path := filepath.Join(s.Spec.RunDir, uuidFile)
-	if data, err := os.ReadFile(path); err == nil && len(data) == 32 {
-		return string(data)
-	}
-	var id [16]byte
-	rand.Read(id[:])
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // RFC 9562, version 4
-	text := hex.EncodeToString(id[:])
-	_ = os.WriteFile(path, []byte(text), 0o644) // the next start then has another one
-	return text
 }
 
 // expandDevices resolves the definition's patterns to the host's device nodes.
@@ -317,4 +252,19 @@ func expandDevices(patterns []string) ([]string, error) {
 		}
 	}
 	return devices, nil
+}
+
+// diskUse sums what the files below dir occupy.
+func diskUse(dir string) int64 {
+	var sum int64
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		if fi, err := d.Info(); err == nil {
+			sum += fi.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+		return nil
+	})
+	return sum
 }

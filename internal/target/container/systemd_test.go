@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"slipway/internal/machine"
+	"slipway/internal/target/supervisor"
 )
 
 // TestSystemd boots a real tree, whose folder (owners shifted into the private
@@ -20,11 +21,11 @@ func TestSystemd(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	spec := Spec{
+	spec := supervisor.Spec{
 		Name: "systemd-test", Definition: &machine.Definition{Name: "systemd-test", File: "/none.yaml", Ports: []machine.Port{{Host: 18080, Machine: 80}}}, Publish: true,
 		LayerDirs: []string{tree}, Key: "k", Runtime: t.TempDir(), RunDir: t.TempDir() + "/run",
 	}
-	m, err := Up(ctx, spec, func(p Progress) { t.Logf("%+v", p) })
+	m, err := supervisor.Up(ctx, spec, func(p supervisor.Progress) { t.Logf("%+v", p) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func TestSystemd(t *testing.T) {
 		m.Down(context.Background())
 	})
 	start := time.Now()
-	if m, err = m.WaitReady(ctx); err != nil || m.State != Running {
+	if m, err = m.WaitReady(ctx); err != nil || m.State != supervisor.Running {
 		t.Fatalf("after %s: %+v %v", time.Since(start), m, err)
 	}
 	t.Logf("ready after %s", m.Ready.Sub(m.Started))

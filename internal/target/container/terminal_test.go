@@ -14,7 +14,7 @@ func TestTerminal(t *testing.T) {
 	m := up(t, tinySpec(t, "tiny"))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	session, err := m.connect(ctx)
+	session, err := m.Connect(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

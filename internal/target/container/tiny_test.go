@@ -20,6 +20,7 @@ import (
 
 	"slipway/internal/machine"
 	"slipway/internal/sandbox"
+	"slipway/internal/target/supervisor"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -31,6 +32,14 @@ import (
 const treeWorker = "test.tree"
 
 func init() {
+	supervisor.Register(Driver{}, "container")
+	sandbox.Register("test.remove", func(ctx context.Context, w *sandbox.Worker) error {
+		var dir string
+		if err := w.Args(&dir); err != nil {
+			return err
+		}
+		return os.RemoveAll(dir)
+	})
 	sandbox.RegisterEntry("/init", tinyInit)
 	sandbox.RegisterEntry("/bin/tool", tinyTool)
 	sandbox.Register(treeWorker, func(ctx context.Context, w *sandbox.Worker) error {
@@ -205,7 +214,7 @@ func tinyTool() int {
 }
 
 // tinySpec prepares a machine with the tiny tree, or skips the test.
-func tinySpec(t *testing.T, name string) Spec {
+func tinySpec(t *testing.T, name string) supervisor.Spec {
 	t.Helper()
 	host, err := sandbox.Detect()
 	if err != nil {
@@ -238,7 +247,7 @@ func tinySpec(t *testing.T, name string) Spec {
 	if err != nil {
 		t.Skipf("no containers here: %v", err)
 	}
-	return Spec{
+	return supervisor.Spec{
 		Name: name, LayerDirs: []string{tree}, Key: "key-1", Runtime: filepath.Join(dir, "r"), RunDir: filepath.Join(dir, "run"),
 		StateDir: filepath.Join(dir, "state"), Stop: 5 * time.Second,
 		Definition: &machine.Definition{Name: name, Init: "/init", File: "/tiny.yaml"},
@@ -246,17 +255,17 @@ func tinySpec(t *testing.T, name string) Spec {
 }
 
 func removeAs(host *sandbox.Host, dir string) {
-	if p, err := host.Start(context.Background(), removeWorker, removeJob{Dir: dir}); err == nil {
+	if p, err := host.Start(context.Background(), "test.remove", dir); err == nil {
 		p.Wait()
 	}
 	os.RemoveAll(dir)
 }
 
-func up(t *testing.T, spec Spec) *Machine {
+func up(t *testing.T, spec supervisor.Spec) *supervisor.Machine {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	m, err := Up(ctx, spec, nil)
+	m, err := supervisor.Up(ctx, spec, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +280,7 @@ func up(t *testing.T, spec Spec) *Machine {
 }
 
 // settle waits until the tiny init of the machine's present run listens.
-func settle(t *testing.T, m *Machine) *Machine {
+func settle(t *testing.T, m *supervisor.Machine) *supervisor.Machine {
 	t.Helper()
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		var log bytes.Buffer
@@ -287,7 +296,7 @@ func settle(t *testing.T, m *Machine) *Machine {
 }
 
 // tool runs the tree's program and wants success.
-func tool(t *testing.T, m *Machine, args ...string) string {
+func tool(t *testing.T, m *supervisor.Machine, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -296,4 +305,9 @@ func tool(t *testing.T, m *Machine, args ...string) string {
 		t.Fatalf("%v: exit %d, %v\n%s%s", args, exit, err, out, errs)
 	}
 	return string(out)
+}
+
+// recordDir is where a machine is recorded.
+func recordDir(spec supervisor.Spec) string {
+	return filepath.Join(spec.Runtime, "machines", spec.Name)
 }

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"encoding/json"
@@ -22,15 +22,28 @@ func (m *Machine) Changes(d *machine.Definition, key string) []string {
 		{"hostname", was.Hostname, d.Hostname},
 		{"init", was.Init, d.Init},
 		{"state", was.State, d.State},
-		{"container.binds", was.Container.Binds, d.Container.Binds},
-		{"container.devices", was.Container.Devices, d.Container.Devices},
-		{"container.limits", was.Container.Limits, d.Container.Limits},
 		{"ports", was.Ports, d.Ports},
 		{"outside", was.Outside, d.Outside},
 		{"restart", was.Restart, d.Restart},
 	} {
 		if !same(part.old, part.new) {
 			reasons = append(reasons, part.name+" changed")
+		}
+	}
+	return append(reasons, m.driverChanges(was, d)...)
+}
+
+// driverChanges are those of what only the machine's target has.
+func (m *Machine) driverChanges(was, now *machine.Definition) []string {
+	driver, err := DriverOf(m.Target)
+	if err != nil {
+		return nil
+	}
+	var reasons []string
+	old := driver.Parts(was)
+	for i, part := range driver.Parts(now) {
+		if !same(old[i].Value, part.Value) {
+			reasons = append(reasons, part.Name+" changed")
 		}
 	}
 	return reasons

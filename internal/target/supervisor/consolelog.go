@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"fmt"
@@ -49,15 +49,18 @@ func (c *consoleLog) open() error {
 }
 
 // follow takes in the console of one run of the machine.
-func (c *consoleLog) follow(session *wire.Session) {
-	st, err := session.Open(wire.Request{Op: "console"})
-	if err != nil {
-		return
-	}
+func (c *consoleLog) follow(out io.Reader, in io.Writer) {
 	c.mu.Lock()
-	c.input = st.Writer(wire.Input)
+	c.input = in
 	c.mu.Unlock()
-	io.Copy(c, st.Reader(wire.Output))
+	io.Copy(c, out)
+}
+
+// followAgent is follow where the agent passes the console on.
+func (c *consoleLog) followAgent(session *wire.Session) {
+	if st, err := session.Open(wire.Request{Op: "console"}); err == nil {
+		c.follow(st.Reader(wire.Output), st.Writer(wire.Input))
+	}
 }
 
 // Write appends to the log. A full disk must not stop the machine, so errors
@@ -156,4 +159,19 @@ func pump(st *wire.Stream, w chan []byte) wire.Reply {
 			return wire.Reply{}
 		}
 	}
+}
+
+// tail gives the last lines of the log, as a terminal without attributes
+// would show them.
+func (c *consoleLog) tail(lines int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var data []byte
+	for _, name := range []string{c.path + ".1", c.path} {
+		part, err := os.ReadFile(name)
+		if err == nil {
+			data = append(data, part...)
+		}
+	}
+	return lastLines(data, lines)
 }

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"context"
@@ -90,7 +90,7 @@ type copier struct {
 }
 
 func (m *Machine) copier(ctx context.Context) (*copier, error) {
-	session, err := m.connect(ctx)
+	session, err := m.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

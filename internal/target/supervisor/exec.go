@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ type Command struct {
 // Exec runs a command and returns its exit status, 128 and more for a signal.
 // An error means that it could not be run.
 func (m *Machine) Exec(ctx context.Context, c Command) (int, error) {
-	session, err := m.connect(ctx)
+	session, err := m.Connect(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -146,7 +146,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 // Console connects a terminal with the machine's console until the user types
 // ctrl-] or ctx ends.
 func (m *Machine) Console(ctx context.Context, t *os.File) error {
-	session, err := m.connect(ctx)
+	session, err := m.Connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"slipway/internal/guest/wire"
@@ -6,7 +6,7 @@ import (
 
 // runtimeFiles are what a running machine has and its built tree must not: its
 // name, its neighbours and who resolves names for it.
-func (s *supervisor) runtimeFiles(link *attachment) []wire.File {
+func (s *supervisor) runtimeFiles(link *Attachment) []wire.File {
 	name := s.Spec.hostname()
 	files := []wire.File{
 		{Path: "/etc/hostname", Content: name + "\n", Mode: 0o644},
@@ -18,7 +18,7 @@ func (s *supervisor) runtimeFiles(link *attachment) []wire.File {
 	return files
 }
 
-func hostsLines(name string, link *attachment) string {
+func hostsLines(name string, link *Attachment) string {
 	lines := "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 	if link == nil || len(link.list) == 0 {
 		return lines + "127.0.1.1 " + name + "\n"

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"bufio"
@@ -20,7 +20,7 @@ type Details struct {
 	Definition string         `json:"definition"`
 	Key        string         `json:"key"`
 	Listening  []string       `json:"listening"` // sockets inside, as "tcp 0.0.0.0:80"
-	IDs        idMap          `json:"ids"`
+	IDs        IDMap          `json:"ids"`
 	Limits     machine.Limits `json:"limits"`
 	Memory     int64          `json:"memory"` // bytes in use
 	Disk       int64          `json:"disk"`   // bytes written since it was built

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ import (
 
 // Progress is one step on the way up, told by the supervisor.
 type Progress struct {
-	Stage   string  `json:"stage"` // container, network, init, ...
+	Stage   string  `json:"stage"` // container, kernel, agent, ...
 	OK      bool    `json:"ok"`
 	Seconds float64 `json:"seconds"` // since the start
 	Text    string  `json:"text"`    // a reason, a remark
@@ -27,8 +27,8 @@ type Progress struct {
 // orders is what the supervisor is started with, on its standard input.
 type orders struct {
 	Spec      Spec
-	IDs       idMap // as the supervisor sees them
-	HostIDs   idMap // as the host sees them
+	IDs       IDMap // as the supervisor sees them
+	HostIDs   IDMap // as the host sees them
 	User      bool
 	Caller    int // id that stands for the caller in the supervisor
 	Listeners []listenerInfo
@@ -75,8 +75,12 @@ func Up(ctx context.Context, spec Spec, report func(Progress)) (*Machine, error)
 	if err := CheckKept(&spec); err != nil {
 		return nil, err
 	}
-	if err := delegate(ctx, spec.Name); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting machine %s: %w", spec.Name, err), os.RemoveAll(dir))
+	driver, err := DriverOf(spec.Target)
+	if err == nil {
+		err = driver.Ready(ctx, spec.Name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return launch(ctx, host, spec, lock, report)
 }
@@ -88,10 +92,10 @@ func launch(ctx context.Context, host *sandbox.Host, spec Spec, lock *os.File, r
 	}
 	defer closeAll(listeners)
 	o := orders{Spec: spec, User: !host.Root, Listeners: infos, Started: time.Now()}
-	o.HostIDs = idMap{UID: host.UIDs.Start, GID: host.GIDs.Start, Count: 65536}
+	o.HostIDs = IDMap{UID: host.UIDs.Start, GID: host.GIDs.Start, Count: 65536}
 	o.IDs = o.HostIDs
 	if o.User {
-		o.IDs, o.Caller = idMap{Count: 65536}, sandbox.SelfID
+		o.IDs, o.Caller = IDMap{Count: 65536}, sandbox.SelfID
 	}
 	status, pipe, err := os.Pipe()
 	if err != nil {

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"context"
@@ -27,6 +27,10 @@ type Machine struct {
 	Ready      time.Time // zero: not yet
 	Restarts   int
 	Keep       bool
+	Style      string   // kind of init: systemd, busybox, openrc, sysv, other
+	Supervisor int      // pid of the supervisor as it sees itself
+	Traces     []string // what the target's driver would have to clear up
+	Stages     []Mark   // of the present run, as they ended
 	dir        string
 	rec        full
 }
@@ -114,14 +118,16 @@ func load(dir string) (*Machine, error) {
 	return &Machine{
 		Record: rec.Record, Reason: rec.Reason, Definition: rec.Definition, Key: rec.Key, Started: rec.Started,
 		Ready: rec.Ready, Restarts: rec.Restarts, Keep: rec.Spec.Keep, dir: dir, rec: *rec,
+		Style: rec.Style, Supervisor: rec.Supervisor, Traces: rec.Traces, Stages: rec.Stages,
 	}, nil
 }
 
 // Running tells whether the machine can be reached.
 func (m *Machine) Running() bool { return m.State == Starting || m.State == Running }
 
-// connect opens a session with the supervisor.
-func (m *Machine) connect(ctx context.Context) (*wire.Session, error) {
+// Connect opens a session with the supervisor, which answers what serve.go
+// lists and passes the rest on to the guest.
+func (m *Machine) Connect(ctx context.Context) (*wire.Session, error) {
 	var conn net.Conn
 	err := shortPath(filepath.Join(m.dir, socketFile), func(path string) (err error) {
 		var d net.Dialer
@@ -139,7 +145,7 @@ func (m *Machine) connect(ctx context.Context) (*wire.Session, error) {
 
 // call makes one request that needs no data.
 func (m *Machine) call(ctx context.Context, req wire.Request) (wire.Reply, error) {
-	session, err := m.connect(ctx)
+	session, err := m.Connect(ctx)
 	if err != nil {
 		return wire.Reply{}, err
 	}
@@ -174,7 +180,7 @@ func (m *Machine) Ping(ctx context.Context) error {
 // returns when nothing of it is left; a machine that ended before is cleared
 // away.
 func (m *Machine) Down(ctx context.Context) error {
-	session, err := m.connect(ctx)
+	session, err := m.Connect(ctx)
 	if err == nil {
 		defer session.Close()
 		if _, err := session.Open(wire.Request{Op: "down"}); err != nil {
@@ -256,7 +262,7 @@ func (m *Machine) Usage(ctx context.Context) (Usage, error) {
 // ConsoleLog writes what the console has shown and, with follow, goes on until
 // ctx ends or the machine does. It works for a machine that has ended too.
 func (m *Machine) ConsoleLog(ctx context.Context, w io.Writer, follow bool) error {
-	session, err := m.connect(ctx)
+	session, err := m.Connect(ctx)
 	if errors.Is(err, ErrNotRunning) {
 		return m.oldLog(w)
 	}

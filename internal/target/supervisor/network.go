@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"context"
@@ -24,14 +24,15 @@ type network struct {
 	ctx    context.Context
 }
 
-// attachment is a machine's place in the lab.
-type attachment struct {
-	link   *lab.Link
+// Attachment is a machine's place in the lab; that of an isolated machine is empty.
+type Attachment struct {
+	Link   *lab.Link
+	Lab    *lab.Lab
 	list   []netip.Addr
 	resolv string // content of the machine's resolv.conf
 }
 
-func (a *attachment) addresses() []string {
+func (a *Attachment) addresses() []string {
 	list := []string{}
 	for _, ip := range a.list {
 		list = append(list, ip.String())
@@ -39,11 +40,11 @@ func (a *attachment) addresses() []string {
 	return list
 }
 
-func (a *attachment) close() error {
-	if a.link == nil {
+func (a *Attachment) Close() error {
+	if a.Link == nil {
 		return nil
 	}
-	return a.link.Close()
+	return a.Link.Close()
 }
 
 func labDir(runtime string) string { return filepath.Join(runtime, "lab") }
@@ -98,20 +99,20 @@ func (s *supervisor) closeNetwork() error {
 	return s.net.lab.Leave()
 }
 
-// attach gives the machine, whose first process is pid, its place in the lab.
-func (n *network) attach(s *supervisor, pid int) (*attachment, error) {
+// attach gives the machine its place in the lab, by the interface that connect makes.
+func (n *network) attach(s *supervisor, connect func(context.Context, *lab.Lab, lab.Machine) (*lab.Link, error)) (*Attachment, error) {
 	if s.Spec.Isolated {
-		return &attachment{}, nil
+		return &Attachment{}, nil
 	}
 	m := lab.Machine{Name: s.Spec.Name, Outside: s.Spec.Definition.Outside}
 	if h := s.Spec.hostname(); h != m.Name {
 		m.Aliases = []string{h}
 	}
-	link, err := n.lab.AttachPID(n.ctx, pid, m)
+	link, err := connect(n.ctx, n.lab, m)
 	if err != nil {
 		return nil, err
 	}
-	a := &attachment{link: link, resolv: "nameserver " + n.lab.Subnets.Gateway4().String() + "\n"}
+	a := &Attachment{Link: link, Lab: n.lab, resolv: "nameserver " + n.lab.Subnets.Gateway4().String() + "\n"}
 	for _, ip := range []netip.Addr{link.IPv4, link.IPv6} {
 		if ip.IsValid() {
 			a.list = append(a.list, ip)

@@ -1,31 +1,23 @@
-package container
+package supervisor
 
 import (
 	"errors"
 	"time"
 )
 
-// ending is how one run of the machine's init ended.
-type ending struct {
-	state  State
-	reason string
-	reboot bool // the machine asked for a new start
-	asked  bool // somebody outside asked for a new start
-}
-
 // restarts decides whether the machine starts once more.
-func (s *supervisor) restarts(e ending) bool {
+func (s *supervisor) restarts(e Ending) bool {
 	if s.stopping() {
 		return false
 	}
-	if e.reboot || e.asked {
+	if e.Reboot || e.asked {
 		return true
 	}
 	switch s.Spec.Definition.Restart {
 	case "always":
 		return true
 	case "on-failure":
-		return e.state == Failed
+		return e.State == Failed
 	}
 	return false
 }

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ var _ probe.Reach = (*Reach)(nil)
 
 // Reach connects with the machine's supervisor. The caller closes it.
 func (m *Machine) Reach(ctx context.Context) (*Reach, error) {
-	session, err := m.connect(ctx)
+	session, err := m.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"encoding/json"
@@ -47,15 +47,16 @@ type full struct {
 	Key        string    `json:"key"`
 	Supervisor int       `json:"supervisor"` // its pid as it sees itself, for people only
 	Restarts   int       `json:"restarts"`
-	IDs        idMap     `json:"ids"`
-	Cgroups    []string  `json:"cgroups"`
-	Style      string    `json:"style"` // kind of init
+	IDs        IDMap     `json:"ids"`
+	Traces     []string  `json:"traces"` // what the target's driver would have to clear up
+	Stages     []Mark    `json:"stages"` // of the present run
+	Style      string    `json:"style"`  // kind of init
 	Spec       Spec      `json:"spec"`
 	User       bool      `json:"user"` // runs without host root
 }
 
-// idMap tells where the machine's ids are on the host.
-type idMap struct {
+// IDMap tells where the machine's ids are on the host.
+type IDMap struct {
 	UID   int64 `json:"uid"`
 	GID   int64 `json:"gid"`
 	Count int64 `json:"count"`

@@ -1,14 +1,12 @@
-package container
+package supervisor
 
 import (
 	"context"
 	"encoding/binary"
 	"errors"
 	"io"
-	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -147,19 +145,4 @@ func dialFailure(err error) wire.Reply {
 		r.Code = "timeout"
 	}
 	return r
-}
-
-// diskUse sums what the files below dir occupy.
-func diskUse(dir string) int64 {
-	var sum int64
-	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil
-		}
-		if fi, err := d.Info(); err == nil {
-			sum += fi.Sys().(*syscall.Stat_t).Blocks * 512
-		}
-		return nil
-	})
-	return sum
 }

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 )
 
 // Repair removes what killed supervisors have left in the runtime folder:
-// processes, cgroups, uppers. Their records stay, as failed, until Down. It
+// processes, cgroups, run folders. Their records stay, as failed, until Down. It
 // returns the names of the machines that it repaired. Mounts have gone with
 // their namespaces, and the lab, once it has no members, takes back what its
 // way out changed on the host.
@@ -73,7 +73,7 @@ func repairOne(ctx context.Context, dir string) (bool, error) {
 // sweep removes what a machine has outside of its runtime folder. Where it
 // belongs to ids of the private range, a worker does it.
 func sweep(ctx context.Context, rec *full) error {
-	j := removeJob{Cgroups: rec.Cgroups}
+	j := removeJob{Target: rec.Target, Traces: rec.Traces}
 	if !rec.Spec.Keep {
 		j.Dir = rec.Spec.RunDir
 	}
@@ -91,15 +91,19 @@ func sweep(ctx context.Context, rec *full) error {
 	return p.Wait()
 }
 
-const removeWorker = "container.remove"
+const removeWorker = "supervisor.remove"
 
 type removeJob struct {
-	Cgroups []string
-	Dir     string
+	Target string
+	Traces []string
+	Dir    string
 }
 
 func (j removeJob) do(caller int) error {
-	err := removeCgroups(j.Cgroups, caller)
+	var err error
+	if driver, unknown := DriverOf(j.Target); unknown == nil {
+		err = driver.Sweep(j.Traces, caller)
+	}
 	if j.Dir != "" {
 		err = errors.Join(err, os.RemoveAll(j.Dir))
 	}

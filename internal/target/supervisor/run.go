@@ -1,196 +1,169 @@
-package container
+package supervisor
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
-	"slipway/internal/guest"
 	"slipway/internal/guest/wire"
-
-	"golang.org/x/sys/unix"
 )
 
-// incarnation is one run of the machine, from clone to the end of its init.
+// incarnation is one run of the machine with the connection to its agent.
 type incarnation struct {
-	cmd     *exec.Cmd
-	cgroups *cgroups
-	root    *rootMount
+	Run
 	session *wire.Session
-	exited  chan struct{} // closed when init has ended
 	events  chan wire.Event
-	link    *attachment
+	stages  <-chan Stage  // nil: the run has none of its own
 	shown   chan struct{} // closed when the console has been read to its end
 }
 
-// startDeadline is how long the guest helper may take until it answers.
+// startDeadline is how long the guest helper may take until it answers, where
+// no stages tell what to expect.
 const startDeadline = 30 * time.Second
 
-// start makes the machine's namespaces and brings its init to life.
+// start brings the machine's init to life.
 func (s *supervisor) start() (_ *incarnation, err error) {
-	r := &incarnation{exited: make(chan struct{}), events: make(chan wire.Event, 64)}
+	s.forgetStages()
+	run, err := s.body.Start()
+	if err != nil {
+		return nil, err
+	}
+	r := &incarnation{Run: run, events: make(chan wire.Event, 64)}
+	if staged, ok := run.(Staged); ok {
+		r.stages = staged.Stages()
+	}
 	defer func() {
 		if err != nil {
-			r.kill()
-			err = errors.Join(err, r.close())
+			r.Kill()
+			err = errors.Join(s.withConsole(r, err), r.close())
 		}
 	}()
-	if r.root, err = s.mountRoot(); err != nil {
-		return nil, err
-	}
-	if r.cgroups, err = makeCgroups(s.Spec.cgroup(), s.Caller, s.Spec.Definition.Container.Limits); err != nil {
-		return nil, err
-	}
-	for _, note := range r.cgroups.notes {
-		s.tell(Progress{Stage: "limits", OK: true, Text: note})
-	}
-	control, err := r.clone(s)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.cgroups.enter(r.cmd.Process.Pid, int(s.IDs.UID)); err != nil {
-		control.Close()
-		return nil, err
-	}
-	s.tell(Progress{Stage: "container", OK: true})
-	if r.link, err = s.net.attach(s, r.cmd.Process.Pid); err != nil {
-		control.Close()
-		return nil, err
-	}
-	if err := r.configure(s, control); err != nil {
-		control.Close()
-		return nil, err
-	}
-	return r, r.meet(s, control)
-}
-
-// clone starts the guest helper as the first process of its namespaces. It
-// waits there for its configuration.
-func (r *incarnation) clone(s *supervisor) (*os.File, error) {
-	program, err := guest.Memfile()
-	if err != nil {
-		return nil, err
-	}
-	defer program.Close()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("making the control stream: %w", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "control")
-	defer theirs.Close()
-	unix.SetNonblock(pair[0], true)
-	ours := os.NewFile(uintptr(pair[0]), "control")
-	r.cmd = &exec.Cmd{
-		Path: "/proc/self/fd/4", Args: []string{"slipway-guest", "container"}, Env: []string{},
-		Stderr: os.Stderr, ExtraFiles: []*os.File{theirs, program},
-		SysProcAttr: &syscall.SysProcAttr{
-			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS |
-				unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
-			UidMappings:                s.idMappings(s.IDs.UID),
-			GidMappings:                s.idMappings(s.IDs.GID),
-			GidMappingsEnableSetgroups: true,
-			Credential:                 &syscall.Credential{Uid: 0, Gid: 0},
-			Setsid:                     true,
-		},
-	}
-	if err := r.cmd.Start(); err != nil {
-		ours.Close()
-		r.cmd = nil
-		return nil, fmt.Errorf("making the machine's namespaces: %w", err)
-	}
-	go func() {
-		r.cmd.Wait()
-		close(r.exited)
-	}()
-	return ours, nil
-}
-
-// configure sends the helper everything that it needs to become the machine.
-func (r *incarnation) configure(s *supervisor, control *os.File) error {
-	cfg := wire.Config{
-		Version: wire.Version, Root: r.root.path, Hostname: s.Spec.hostname(), Init: s.Spec.initCommand(),
-		Env: s.Spec.Env, UUID: s.uuid(), CgroupMount: true,
-		Mounts: r.root.mounts, Files: s.runtimeFiles(r.link), Mint: s.Spec.Mint,
-		Deadline: int(s.Spec.Stop / time.Second),
-	}
-	var err error
-	if cfg.Devices, err = expandDevices(s.Spec.Definition.Container.Devices); err != nil {
-		return err
-	}
-	payload, err := json.Marshal(cfg)
-	if err != nil {
-		return fmt.Errorf("encoding the guest's configuration: %w", err)
-	}
-	if err := wire.WriteFrame(control, wire.Frame{Kind: wire.KindConfig, Payload: payload}); err != nil {
-		return fmt.Errorf("sending the guest's configuration: %w", err)
-	}
-	return nil
+	return r, r.meet(s)
 }
 
 // meet waits for the agent and connects the console.
-func (r *incarnation) meet(s *supervisor, control *os.File) error {
-	r.session = wire.Client(control, func(e wire.Event) {
+func (r *incarnation) meet(s *supervisor) error {
+	if c := r.Console(); c != nil {
+		r.show(func() { s.console.follow(c, c) })
+	}
+	r.session = wire.Client(r.Agent(), func(e wire.Event) {
 		select {
 		case r.events <- e:
 		default: // a chatty init: status lines are not worth waiting for
 		}
 	})
-	timeout := time.After(startDeadline)
+	look := time.NewTicker(200 * time.Millisecond)
+	defer look.Stop()
+	begin := time.Now()
 	for {
 		select {
 		case e := <-r.events:
-			switch e.Kind {
-			case "error":
-				return errors.New(e.Text)
-			case "agent":
-				if r.shown != nil {
-					return errors.New("the guest helper introduced itself twice")
-				}
-				r.shown = make(chan struct{})
-				go func() {
-					s.console.follow(r.session)
-					close(r.shown)
-				}()
-			case "init":
-				s.setAgent(r, e.Text)
-				return nil
-			default:
-				s.note(e)
+			if done, err := r.greeted(s, e); done || err != nil {
+				return err
 			}
-		case <-r.exited:
-			<-r.session.Done() // what it said before its end is in r.events now
-			for len(r.events) > 0 {
-				if e := <-r.events; e.Kind == "error" {
-					return errors.New(e.Text)
-				}
+		case stage := <-r.stages:
+			if err := s.reached(stage); err != nil {
+				return err
 			}
-			return errors.New("the machine ended before its agent answered: " + describeExit(r.cmd.ProcessState))
+		case <-r.Exited():
+			return r.endedEarly(s)
 		case <-s.stop:
 			return errors.New("it was stopped while it started")
-		case <-timeout:
-			return fmt.Errorf("the guest helper did not answer within %s", startDeadline)
+		case <-look.C:
+			if err := r.overdue(begin); err != nil {
+				return err
+			}
 		}
 	}
 }
 
+// show reads the console in the background.
+func (r *incarnation) show(read func()) {
+	r.shown = make(chan struct{})
+	go func() {
+		read()
+		close(r.shown)
+	}()
+}
+
+// greeted takes in one event before the machine can be reached, and tells
+// whether it is that now.
+func (r *incarnation) greeted(s *supervisor, e wire.Event) (done bool, err error) {
+	switch e.Kind {
+	case "error":
+		return false, errors.New(e.Text)
+	case "agent":
+		if r.Console() != nil {
+			break
+		}
+		if r.shown != nil {
+			return false, errors.New("the guest helper introduced itself twice")
+		}
+		r.show(func() { s.console.followAgent(r.session) })
+	case "init":
+		s.setAgent(r, e.Text)
+		return true, nil
+	default:
+		s.note(r, e)
+	}
+	return false, nil
+}
+
+// endedEarly says why a machine ended before it could be reached.
+func (r *incarnation) endedEarly(s *supervisor) error {
+	<-r.session.Done() // what it said before its end is in r.events now
+	for len(r.events) > 0 {
+		if e := <-r.events; e.Kind == "error" {
+			return errors.New(e.Text)
+		}
+	}
+	for len(r.stages) > 0 {
+		if err := s.reached(<-r.stages); err != nil {
+			return err
+		}
+	}
+	err := errors.New("the machine ended before its agent answered: " + r.End().Reason)
+	if staged, ok := r.Run.(Staged); ok {
+		stage, _ := staged.Waiting()
+		return &StageError{stage, err}
+	}
+	return err
+}
+
+// overdue complains when a machine has taken too long.
+func (r *incarnation) overdue(begin time.Time) error {
+	staged, ok := r.Run.(Staged)
+	if !ok {
+		if time.Since(begin) > startDeadline {
+			return fmt.Errorf("the guest helper did not answer within %s", startDeadline)
+		}
+		return nil
+	}
+	if stage, left := staged.Waiting(); left <= 0 {
+		return &StageError{stage, fmt.Errorf("stage %s did not end in %s", stage, time.Since(begin).Round(100*time.Millisecond))}
+	}
+	return nil
+}
+
 // wait follows the machine until its init has ended.
-func (r *incarnation) wait(s *supervisor) ending {
+func (r *incarnation) wait(s *supervisor) Ending {
 	stop := s.stop
 	for {
 		select {
 		case e := <-r.events:
-			s.note(e)
+			s.note(r, e)
+		case stage := <-r.stages:
+			if err := s.reached(stage); err != nil {
+				r.Kill()
+				return s.judge(Ending{State: Failed, Reason: err.Error()})
+			}
 		case <-stop:
 			stop = nil
 			go r.shutdown(s)
-		case <-r.exited:
-			return s.judge(r.cmd.ProcessState)
+		case <-r.Exited():
+			return s.judge(r.End())
 		}
 	}
 }
@@ -200,22 +173,20 @@ func (r *incarnation) shutdown(s *supervisor) {
 	deadline := time.After(s.Spec.Stop)
 	r.outliveScripts(s)
 	for tries := range 3 { // an init that has just begun may not listen yet
-		if err := r.power("poweroff"); err != nil {
-			r.cmd.Process.Signal(syscall.SIGTERM)
-		}
+		_ = r.power("poweroff")
 		select {
-		case <-r.exited:
+		case <-r.Exited():
 			return
 		case <-time.After(time.Duration(tries+1) * time.Second):
 		case <-deadline:
-			r.kill()
+			r.Kill()
 			return
 		}
 	}
 	select {
-	case <-r.exited:
+	case <-r.Exited():
 	case <-deadline:
-		r.kill()
+		r.Kill()
 	}
 }
 
@@ -242,7 +213,7 @@ func (r *incarnation) outliveScripts(s *supervisor) {
 	}
 }
 
-// power asks the agent; when there is none any more, systemd is asked directly.
+// power asks the agent; when there is none any more, the driver finds another way.
 func (r *incarnation) power(how string) error {
 	answered := make(chan error, 1)
 	go func() { // an agent that reads nothing any more would hold even the question
@@ -261,77 +232,48 @@ func (r *incarnation) power(how string) error {
 	case <-time.After(2 * time.Second):
 		err = errors.New("the agent does not answer")
 	}
-	const rtMin = 34
-	return errors.Join(err, r.cmd.Process.Signal(syscall.Signal(rtMin+4)))
-}
-
-func (r *incarnation) kill() {
-	if r.cmd != nil && r.cmd.Process != nil {
-		r.cmd.Process.Kill()
-		<-r.exited
-	}
+	return errors.Join(err, r.PowerOff())
 }
 
 // close removes what the run needed; its init has ended.
 func (r *incarnation) close() error {
-	var errs []error
-	if r.session != nil {
+	if r.shown != nil {
 		select {
 		case <-r.shown:
 		case <-time.After(500 * time.Millisecond):
 		}
+	}
+	if r.session != nil {
 		r.session.Close()
 	}
-	if r.link != nil {
-		errs = append(errs, r.link.close())
-	}
-	if r.cgroups != nil {
-		errs = append(errs, r.cgroups.remove())
-	}
-	if r.root != nil {
-		errs = append(errs, r.root.close())
-	}
-	return errors.Join(errs...)
+	return r.Run.Close()
 }
 
-// judge turns the end of init into words. A pid namespace's init dies by
-// SIGHUP after a request to reboot and by SIGINT after one to power off or
-// halt (reboot(2)).
-func (s *supervisor) judge(p *os.ProcessState) ending {
+// judge adds to how a run ended what was asked for from outside.
+func (s *supervisor) judge(e Ending) Ending {
 	s.mu.Lock()
 	again := s.again
 	s.again = ""
 	s.mu.Unlock()
-	ws, _ := p.Sys().(syscall.WaitStatus)
-	e := ending{state: Failed, reason: "its init ended: " + describeExit(p)}
-	switch {
-	case ws.Signaled() && ws.Signal() == syscall.SIGHUP:
-		e = ending{state: Stopped, reboot: true}
-	case ws.Signaled() && ws.Signal() == syscall.SIGINT, ws.Exited() && ws.ExitStatus() == 0:
-		e = ending{state: Stopped, reason: "it powered itself off"}
-	}
 	if s.stopping() {
-		e.state, e.reason = Stopped, ""
+		e.State, e.Reason = Stopped, ""
 	}
 	e.asked = again != ""
 	if again == "reset" {
-		if err := s.resetStorage(); err != nil {
-			return ending{state: Failed, reason: err.Error()}
+		if err := s.reset(); err != nil {
+			return Ending{State: Failed, Reason: err.Error()}
 		}
 	}
 	return e
 }
 
-func describeExit(p *os.ProcessState) string {
-	if p == nil {
-		return "unknown"
-	}
-	return strings.TrimPrefix(p.String(), "signal: ")
-}
-
 // note takes in what init says about itself.
-func (s *supervisor) note(e wire.Event) {
+func (s *supervisor) note(r *incarnation, e wire.Event) {
 	switch {
+	case e.Kind == "stage":
+		if staged, ok := r.Run.(Staged); ok {
+			staged.Event(e.Text)
+		}
 	case e.Kind == "notify" && e.Text == "READY=1":
 		s.setState(Running, "")
 	case e.Kind == "notify" && strings.HasPrefix(e.Text, "STATUS="):
@@ -361,10 +303,10 @@ func (s *supervisor) setAgent(r *incarnation, style string) {
 	s.setRun(r, r.session)
 	s.mu.Lock()
 	s.rec.Style = style
-	s.rec.PID = r.cmd.Process.Pid
-	s.rec.Cgroups = r.cgroups.dirs
-	if r.link != nil {
-		s.rec.Addresses = r.link.addresses()
+	s.rec.PID = r.PID()
+	s.rec.Traces = r.Traces()
+	if link := r.Link(); link != nil {
+		s.rec.Addresses = link.addresses()
 	}
 	early := s.rec.State == Running
 	s.mu.Unlock()
@@ -373,16 +315,4 @@ func (s *supervisor) setAgent(r *incarnation, style string) {
 		return
 	}
 	s.setState(Running, "")
-}
-
-// idMappings maps the machine's ids into the private range. Host file systems
-// cannot be shown to a user's machine under other owners, so with binds the
-// caller is in it too, as an id above all of the machine's own: its root can
-// then use what the caller was willing to show.
-func (s *supervisor) idMappings(start int64) []syscall.SysProcIDMap {
-	list := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(start), Size: int(s.IDs.Count)}}
-	if s.User && len(s.Spec.Definition.Container.Binds) > 0 {
-		list = append(list, syscall.SysProcIDMap{ContainerID: s.Caller, HostID: s.Caller, Size: 1})
-	}
-	return list
 }

@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"context"
@@ -199,9 +199,9 @@ func (s *supervisor) usage() wire.Reply {
 	s.mu.Lock()
 	run := s.run
 	s.mu.Unlock()
-	u := Usage{Disk: diskUse(filepath.Join(s.Spec.RunDir, upperDir)), TreeSize: s.Spec.TreeSize}
+	u := Usage{Disk: s.body.Written(), TreeSize: s.Spec.TreeSize}
 	if run != nil {
-		u.Memory = run.cgroups.memory()
+		u.Memory = run.Memory()
 	}
 	s.mu.Lock()
 	if !s.rec.Ready.IsZero() {

@@ -1,11 +1,10 @@
-package container
+package supervisor
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -19,7 +18,8 @@ import (
 type Spec struct {
 	Name       string // a host label; unique among the machines of a runtime folder
 	Definition *machine.Definition
-	LayerDirs  []string // the built tree as overlay lowers, top first, with owners shifted into the private range
+	Target     string   // default "container"
+	LayerDirs  []string // for containers: the built tree as overlay lowers, top first, with owners shifted into the private range
 	Key        string   // of the build
 	TreeSize   int64    // bytes of the built tree, for probes
 
@@ -45,8 +45,11 @@ func (s *Spec) complete() error {
 	if !label.MatchString(s.Name) {
 		return fmt.Errorf("starting machine %q: a name has lower-case letters, digits and hyphens, at most 63", s.Name)
 	}
-	if s.Definition == nil || len(s.LayerDirs) == 0 || s.RunDir == "" {
-		return errors.New("starting a machine: definition, layers and run folder are needed")
+	if s.Definition == nil || s.RunDir == "" {
+		return errors.New("starting a machine: definition and run folder are needed")
+	}
+	if s.Target == "" {
+		s.Target = "container"
 	}
 	if s.Runtime == "" {
 		s.Runtime = RuntimeDir()
@@ -69,10 +72,12 @@ func (s *Spec) complete() error {
 			return err
 		}
 	}
-	for _, dir := range s.LayerDirs {
-		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-			return fmt.Errorf("starting machine %s: the layer %s is not there: build it again", s.Name, dir)
-		}
+	driver, err := DriverOf(s.Target)
+	if err == nil {
+		err = driver.Check(s)
+	}
+	if err != nil {
+		return fmt.Errorf("starting machine %s: %w", s.Name, err)
 	}
 	return nil
 }
@@ -85,9 +90,9 @@ func (s *Spec) hostname() string {
 	return s.Name
 }
 
-// cgroup names the machine's cgroups. Machines of one name in two runtime
+// ID names what the machine has on the host, such as its cgroups. Machines of one name in two runtime
 // folders must not share them: what is found there counts as left over.
-func (s *Spec) cgroup() string {
+func (s *Spec) ID() string {
 	sum := sha256.Sum256([]byte(s.Runtime))
 	return s.Name + "-" + hex.EncodeToString(sum[:4])
 }

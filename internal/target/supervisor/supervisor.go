@@ -1,4 +1,4 @@
-package container
+package supervisor
 
 import (
 	"encoding/json"
@@ -20,6 +20,7 @@ type supervisor struct {
 	status   *os.File
 	console  *consoleLog
 	net      *network
+	body     Body
 	files    []*os.File // inherited listeners
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -71,7 +72,7 @@ func newSupervisor() (*supervisor, error) {
 	}
 	s.dir = s.Spec.dir()
 	s.rec = full{
-		Record:     Record{Name: s.Spec.Name, Target: "container", State: Starting, Since: s.Started, Addresses: []string{}, Ports: []string{}},
+		Record:     Record{Name: s.Spec.Name, Target: s.Spec.Target, State: Starting, Since: s.Started, Addresses: []string{}, Ports: []string{}},
 		Started:    s.Started,
 		Definition: s.Spec.Definition.File,
 		Key:        s.Spec.Key,
@@ -100,8 +101,7 @@ func (s *supervisor) live() error {
 		err = s.cycle()
 	}
 	if err != nil {
-		s.tell(Progress{Stage: "container", Text: err.Error()})
-		s.setState(Failed, err.Error())
+		s.fail(err)
 	}
 	return s.finish()
 }
@@ -112,7 +112,14 @@ func (s *supervisor) prepare() error {
 	if s.console, err = openConsoleLog(s.dir, s.Spec.LogSize, s.own); err != nil {
 		return err
 	}
-	if err := s.prepareStorage(); err != nil {
+	if err := s.enterFolder(); err != nil {
+		return err
+	}
+	driver, err := DriverOf(s.Spec.Target)
+	if err != nil {
+		return err
+	}
+	if s.body, err = driver.Open(&Host{Spec: s.Spec, IDs: s.IDs, User: s.User, Caller: s.Caller, s: s}); err != nil {
 		return err
 	}
 	if s.net, err = joinNetwork(s); err != nil {
@@ -132,11 +139,11 @@ func (s *supervisor) cycle() error {
 		s.announce()
 		end := run.wait(s)
 		if err := run.close(); err != nil {
-			fmt.Fprintln(os.Stderr, "supervisor:", err)
+			s.complain(err)
 		}
 		s.setRun(nil, nil)
 		if !s.restarts(end) {
-			s.setState(end.state, end.reason)
+			s.setState(end.State, end.Reason)
 			return nil
 		}
 		if !end.asked && !pause.sleep(s.stop) {
@@ -151,12 +158,17 @@ func (s *supervisor) cycle() error {
 // of it.
 func (s *supervisor) announce() {
 	s.wasUp = true
+	s.mu.Lock()
+	s.rec.Stages = append(s.rec.Stages, Mark{"agent", time.Since(s.rec.Started).Seconds()})
+	s.mu.Unlock()
 	s.tell(Progress{Stage: "agent", OK: true, Up: true})
 	s.status.Close()
 }
 
 func (s *supervisor) tell(p Progress) {
-	p.Seconds = time.Since(s.Started).Seconds()
+	if p.Seconds == 0 {
+		p.Seconds = time.Since(s.Started).Seconds()
+	}
 	data, err := json.Marshal(p)
 	if err == nil {
 		s.status.Write(append(data, '\n')) // nobody may be listening any more
@@ -197,9 +209,12 @@ func (s *supervisor) setState(state State, reason string) {
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
 	if err := s.save(); err != nil {
-		fmt.Fprintln(os.Stderr, "supervisor:", err)
+		s.complain(err)
 	}
 }
+
+// complain writes to the supervisor's own log.
+func (s *supervisor) complain(err error) { fmt.Fprintln(os.Stderr, "supervisor:", err) }
 
 func (s *supervisor) save() error {
 	s.mu.Lock()
@@ -226,7 +241,7 @@ func (s *supervisor) finish() error {
 	if s.console != nil {
 		s.console.close()
 	}
-	err := joinErrors(s.closeNetwork(), s.removeStorage())
+	err := joinErrors(s.closeNetwork(), s.leaveFolder())
 	if s.stopping() || !s.wasUp {
 		return joinErrors(err, os.RemoveAll(s.dir))
 	}
