@@ -64,12 +64,14 @@ func (s *Store) Flush() error {
 			fresh = append(fresh, m)
 		}
 	}
-	if marks, err = filepath.Glob(s.path("tools", "*", "boot")); err != nil {
-		return err
-	}
-	for _, m := range marks {
-		if s.toolWhole(filepath.Base(filepath.Dir(m))) {
-			fresh = append(fresh, m)
+	for part := range madeNames {
+		if marks, err = filepath.Glob(s.path(part, "*", "boot")); err != nil {
+			return err
+		}
+		for _, m := range marks {
+			if s.madeWhole(part, filepath.Base(filepath.Dir(m))) {
+				fresh = append(fresh, m)
+			}
 		}
 	}
 	if len(fresh) == 0 {

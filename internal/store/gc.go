@@ -31,7 +31,7 @@ type GCOptions struct {
 
 // Item is one thing in the store that can be removed by itself.
 type Item struct {
-	Kind    string    `json:"kind"` // layer, tree, tool, pack, deb, index, temporary
+	Kind    string    `json:"kind"` // layer, tree, tool, image, pack, deb, index, temporary
 	Name    string    `json:"name"` // key, digest or file name
 	Bytes   int64     `json:"bytes"`
 	LastUse time.Time `json:"last_use"`
@@ -161,6 +161,8 @@ func (s *Store) removeItem(it Item, removeAll func(string) error) error {
 		return removeTree(s.path("tmp", it.Name), removeAll)
 	case "tool":
 		return s.DropToolTree(it.Name)
+	case "image":
+		return s.DropImage(it.Name)
 	case "pack":
 		return ignoreNotExist(os.Remove(s.PackPath(it.Name)))
 	case "lock":

@@ -36,12 +36,14 @@ type Usage struct {
 	Packs     int `json:"packs"`
 	Objects   int `json:"objects"`
 	Tools     int `json:"tools"`
+	Images    int `json:"images"`
 	Temporary int `json:"temporary"`
 
 	LayerBytes     int64 `json:"layer_bytes"`
 	PackBytes      int64 `json:"pack_bytes"`
 	ObjectBytes    int64 `json:"object_bytes"`
 	ToolBytes      int64 `json:"tool_bytes"`
+	ImageBytes     int64 `json:"image_bytes"`
 	TemporaryBytes int64 `json:"temporary_bytes"`
 
 	Total int64 `json:"total_bytes"`
@@ -64,6 +66,8 @@ func (s *Store) Usage() (Usage, error) {
 			n, bytes = &u.Packs, &u.PackBytes
 		case "tool":
 			n, bytes = &u.Tools, &u.ToolBytes
+		case "image":
+			n, bytes = &u.Images, &u.ImageBytes
 		case "temporary":
 			n, bytes = &u.Temporary, &u.TemporaryBytes
 		case "lock":
@@ -93,6 +97,7 @@ func (s *Store) takeInventory() (*inventory, error) {
 		}
 	})
 	each("tools", func(name string) { s.addTool(inv, name) })
+	each("images", func(name string) { s.addMade(inv, "image", "images", name) })
 	each("packs", func(name string) { inv.file("pack", name, ".pack", s.path("packs", name)) })
 	for kind, k := range objectKinds {
 		each(k.dir, func(name string) {
@@ -170,6 +175,7 @@ func (inv *inventory) relate(pins map[string]string) {
 	for _, key := range pins {
 		pinned[key] = true
 		keep(byName[[2]string{"tool", key}], time.Time{}, true)
+		keep(byName[[2]string{"image", key}], time.Time{}, true)
 	}
 	for key := range inv.metas {
 		top := byName[[2]string{"layer", key}]

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -19,61 +18,15 @@ import (
 
 // ToolTree is the folder of a tool tree, and whether it is there. Another
 // user's programs are never there: nothing proves what they are.
-func (s *Store) ToolTree(key string) (dir string, ok bool) {
-	dir = s.path("tools", key, "tree")
-	if s.foreign || !validName(key) || !s.toolWhole(key) {
-		return dir, false
-	}
-	s.touch(s.path("tools", key))
-	return dir, true
-}
-
-func (s *Store) toolWhole(key string) bool {
-	st, err := os.Lstat(s.path("tools", key, "tree"))
-	return err == nil && st.IsDir() && ofThisBoot(s.path("tools", key, "boot"))
-}
+func (s *Store) ToolTree(key string) (dir string, ok bool) { return s.made("tools", key) }
 
 // CommitToolTree moves a folder that TempDir gave to its name. What was not
 // whole under that name goes; the caller holds a lock that keeps others from
 // doing the same.
-func (s *Store) CommitToolTree(key, stage string) error {
-	if err := s.writable("keeping a tool tree"); err != nil {
-		return err
-	}
-	if !validName(key) {
-		return fmt.Errorf("keeping a tool tree as %q: not a usable name", key)
-	}
-	outer, err := s.TempDir("tool")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(outer) // gone after the last rename
-	if err := os.Rename(stage, filepath.Join(outer, "tree")); err != nil {
-		return s.explain("keeping a tool tree", err)
-	}
-	if err := s.markBoot(outer); err != nil {
-		return err
-	}
-	if err := s.DropToolTree(key); err != nil {
-		return err
-	}
-	return s.explain("keeping a tool tree", os.Rename(outer, s.path("tools", key)))
-}
+func (s *Store) CommitToolTree(key, stage string) error { return s.commitMade("tools", key, stage) }
 
 // DropToolTree removes a tool tree, because it is damaged. None is no error.
-func (s *Store) DropToolTree(key string) error {
-	if err := s.writable("removing a tool tree"); err != nil {
-		return err
-	}
-	if !validName(key) {
-		return nil
-	}
-	dead, err := s.discard(s.path("tools", key))
-	if err == nil && dead != "" {
-		err = os.RemoveAll(dead)
-	}
-	return s.explain("removing a tool tree", err)
-}
+func (s *Store) DropToolTree(key string) error { return s.dropMade("tools", key) }
 
 // ToolChoice reads what PutToolChoice kept; nil when there is nothing.
 func (s *Store) ToolChoice(name string) []byte {
@@ -113,8 +66,5 @@ func (s *Store) addTool(inv *inventory, name string) {
 	if strings.HasSuffix(name, choiceSuffix) {
 		return
 	}
-	it := inv.add("tool", name, s.path("tools", name))
-	if !s.toolWhole(name) {
-		it.broken = "it was not on the disk when the host stopped"
-	}
+	s.addMade(inv, "tool", "tools", name)
 }
