@@ -59,7 +59,7 @@ type Mint struct {
 //	console   the machine's console; data both ways
 //	power     asks init to end: Target is poweroff or reboot
 //
-// A supervisor answers some more on its own socket; see package container.
+// A supervisor answers some more on its own socket; see package supervisor.
 type Request struct {
 	Op      string   `json:"op"`
 	Args    []string `json:"args,omitempty"`
