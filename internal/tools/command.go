@@ -80,7 +80,7 @@ var (
 
 // nested are library folders below the usual one, which packages name in
 // RUNPATH by their absolute path.
-var nested = []string{"pulseaudio", "blas", "lapack", "systemd"}
+var nested = []string{"pulseaudio", "blas", "lapack", "swtpm"}
 
 func libraries(root, lib string) []string {
 	out := []string{lib, filepath.Join(root, "usr/lib")}
@@ -126,7 +126,7 @@ func findProgram(root, name string) (string, error) {
 
 // environment is what every tool sees.
 func environment() []string {
-	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
 	for _, name := range []string{"HOME", "TMPDIR", "XDG_RUNTIME_DIR"} {
 		if v := os.Getenv(name); v != "" {
 			env = append(env, name+"="+v)

@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -52,16 +51,44 @@ func TestLiveTree(t *testing.T) {
 
 func run(t *testing.T, tools *Tools, set, program string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	cmd, err := tools.Command(t.Context(), set, program, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = ctx
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
 	}
 	return string(out)
+}
+
+// TestLiveSets makes every other set and starts its program.
+func TestLiveSets(t *testing.T) {
+	dir := os.Getenv(liveStore)
+	if dir == "" {
+		t.Skipf("fetches the tools from the archive: name a store to keep them in with %s", liveStore)
+	}
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	tools := Open(t.Context(), Deps{Store: s, Family: deb.New(s), OnlyTree: true})
+	for _, set := range Sets[1:] {
+		t.Run(set.Name, func(t *testing.T) {
+			before := time.Now()
+			out := run(t, tools, set.Name, set.Program, "--version")
+			place, err := tools.Where(t.Context(), set.Name, false)
+			if err != nil || place.Tree == "" || place.Packages == 0 {
+				t.Errorf("Where: %+v, %v", place, err)
+			}
+			first, _, _ := strings.Cut(out, "\n")
+			t.Logf("%v, %d packages: %s", time.Since(before), place.Packages, first)
+			for _, name := range set.Needs {
+				if _, err := tools.Path(t.Context(), set.Name, name); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
 }

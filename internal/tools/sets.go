@@ -15,7 +15,7 @@ type Set struct {
 	// Env is set for the tree's programs; {root} and {lib} stand for the tree
 	// and for its library folder.
 	Env []string
-	// Drop are folders of the packages that are of no use here.
+	// Drop are folders and files of the packages that are of no use here.
 	Drop []string
 	// Without are packages that the named ones depend on but that these
 	// programs never touch.
@@ -31,6 +31,7 @@ var Sets = []Set{
 		Program:  "qemu-system-x86_64", Least: "10",
 		Needs: []string{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd", "/usr/share/seabios/bios-256k.bin"},
 		Env:   []string{"QEMU_MODULE_DIR={lib}/qemu"},
+		Drop:  []string{"usr/bin/qemu-system-i386", "usr/bin/qemu-system-x86_64-microvm"},
 	},
 	{
 		Name: "qemu-arm", What: "QEMU for arm machines, with their UEFI",
@@ -53,7 +54,8 @@ var Sets = []Set{
 	},
 	{Name: "passt", What: "networking without root", Packages: []string{"passt"}, Program: "passt"},
 	{Name: "mkfs", What: "makers of btrfs and xfs", Packages: []string{"btrfs-progs", "xfsprogs"}, Program: "mkfs.btrfs",
-		Needs: []string{"/usr/sbin/mkfs.xfs"}},
+		Needs: []string{"/usr/sbin/mkfs.xfs"}, Without: []string{"dpkg", "tar", "libicu76", "python3", "python3-minimal", "python3.13",
+			"python3.13-minimal", "libpython3-stdlib", "libpython3.13-stdlib", "libpython3.13-minimal"}},
 }
 
 // dropped are folders that no program reads.

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"slipway/internal/store"
 	"slipway/internal/tree"
@@ -135,11 +138,34 @@ func (w *writer) file(p *store.Pack, i int, e tree.Entry, name string) error {
 	if e.Mode&0o111 != 0 {
 		mode = 0o755
 	}
-	f, err := os.OpenFile(filepath.Join(w.root, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := os.OpenFile(filepath.Join(w.root, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.WriteTo(i, f), f.Chmod(mode), f.Close())
+	err = p.WriteTo(i, f)
+	if err == nil && e.Size >= holesFrom {
+		dig(f, e.Size)
+	}
+	return errors.Join(err, f.Chmod(mode), f.Close())
+}
+
+// holesFrom is the size from which holes are worth looking for: images of
+// flash memory are zeros for the greater part.
+const holesFrom = 4 << 20
+
+// dig gives the room of zeros back. Where the filesystem cannot do that, the
+// file is right as it is.
+func dig(f *os.File, size int64) {
+	const block = 64 << 10
+	buf, zeros := make([]byte, block), make([]byte, block)
+	for off := int64(0); off+block <= size; off += block {
+		if _, err := f.ReadAt(buf, off); err != nil {
+			return
+		}
+		if bytes.Equal(buf, zeros) && unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, block) != nil {
+			return
+		}
+	}
 }
 
 // finish sets the absolute links, as links relative to where they stand.
