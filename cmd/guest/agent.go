@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"slipway/internal/guest/wire"
@@ -32,17 +33,21 @@ func agent(args []string) {
 		unix.SetNonblock(fd, true)
 	}
 	sv := &server{style: styleOther, deadline: 30 * time.Second, ended: make(chan struct{})}
-	if len(args) == 2 {
+	if len(args) >= 2 {
 		sv.style = args[0]
 		if n, err := strconv.Atoi(args[1]); err == nil && n > 0 {
 			sv.deadline = time.Duration(n) * time.Second
 		}
 	}
+	if len(args) == 3 && args[2] == "vm" {
+		sv.serveHost()
+		return
+	}
 	sv.console = newConsole(os.NewFile(consoleFD, "console"))
 	session := wire.Server(os.NewFile(controlFD, "control"), sv.handle)
 	session.Emit(wire.Event{Kind: "agent", Text: sv.style})
 	go awaitInit(session, sv.style)
-	go forwardNotify(os.NewFile(notifyFD, "notify"), session)
+	newForwarder(os.NewFile(notifyFD, "notify")).to(session)
 	<-session.Done()
 	sv.shutdown()
 }
@@ -62,27 +67,42 @@ func (sv *server) shutdown() {
 // awaitInit tells when process 1 has become the machine's init: before that it
 // has no use for signals.
 func awaitInit(session *wire.Session, style string) {
+	own, err := os.Stat("/proc/self/exe")
 	for range 5000 {
-		if data, err := os.ReadFile("/proc/1/cmdline"); err == nil && !strings.HasPrefix(string(data), "slipway-guest\x00") {
+		if now, e := os.Stat("/proc/1/exe"); err == nil && e == nil && !os.SameFile(own, now) {
 			session.Emit(wire.Event{Kind: "init", Text: style})
+			session.Emit(stageEvent("init"))
 			return
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
 }
 
-// forwardNotify passes on what systemd reports about itself.
-func forwardNotify(socket *os.File, session *wire.Session) {
+// forwarder passes on what systemd reports about itself, to whoever listens
+// at the moment.
+type forwarder struct{ session atomic.Pointer[wire.Session] }
+
+func newForwarder(socket *os.File) *forwarder {
+	f := &forwarder{}
+	go f.run(socket)
+	return f
+}
+
+func (f *forwarder) to(session *wire.Session) { f.session.Store(session) }
+
+func (f *forwarder) run(socket *os.File) {
 	buf := make([]byte, 8192)
 	for {
 		n, err := socket.Read(buf)
 		if err != nil {
 			return
 		}
+		session := f.session.Load()
+		if session == nil {
+			continue
+		}
 		for _, line := range strings.Split(strings.TrimSpace(string(buf[:n])), "\n") {
-			if session.Emit(wire.Event{Kind: "notify", Text: line}) != nil {
-				return
-			}
+			session.Emit(wire.Event{Kind: "notify", Text: line})
 		}
 	}
 }
@@ -98,6 +118,10 @@ func (sv *server) handle(st *wire.Stream) {
 	case "dial":
 		st.Finish(dial(st))
 	case "console":
+		if sv.console == nil {
+			st.Finish(wire.Reply{Error: "the console of a virtual machine is its serial line, which its supervisor holds"})
+			return
+		}
 		st.Finish(sv.console.attach(st))
 	case "power":
 		st.Finish(failure(askInit(sv.style, st.Request.Target == "reboot")))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"syscall"
@@ -60,7 +61,7 @@ func startContainer(control *os.File) error {
 	return becomeInit(cfg, program)
 }
 
-func readConfig(control *os.File) (*wire.Config, error) {
+func readConfig(control io.Reader) (*wire.Config, error) {
 	f, err := wire.ReadFrame(control)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)

@@ -20,6 +20,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,12 @@ func main() {
 	mode := ""
 	if len(os.Args) > 1 {
 		mode = os.Args[1]
+	}
+	switch {
+	case inInitramfs():
+		boot()
+	case filepath.Base(os.Args[0]) == "modprobe":
+		modprobe(os.Args[1:])
 	}
 	switch mode {
 	case "container":

@@ -1,11 +1,24 @@
 package wire
 
+// PortName is the name of the virtio-serial port on which the helper of a
+// virtual machine speaks. See Config for how a conversation begins.
+const PortName = "slipway.agent"
+
 // Version of the messages; both sides must agree.
 const Version = 1
 
-// Config is the first message to a guest helper that starts a container: it
-// says how to finish the machine's mounts and which program becomes its init.
-// All paths but Root, Source and Device are inside the machine.
+// Config is the first message to a guest helper that starts a machine: it says
+// how to finish the machine's mounts and which program becomes its init. All
+// paths but Root, Source and Device are inside the machine.
+//
+// A container's helper reads it from its inherited stream. A virtual machine's
+// helper reads it from the port named PortName, for which it waits ten seconds
+// once the port is connected; meanwhile it mounts the root that the kernel's
+// command line names. It uses Hostname, Init, Env, Mounts (of a Kind), Files,
+// Mint, Network and Deadline. Events of kind stage may arrive before the host
+// has sent anything. After the event agent the host opens streams. When a host
+// connects to the port again later, it sends no second Config: the agent begins
+// a new session with the event agent.
 type Config struct {
 	Version  int      `json:"version"`
 	Root     string   `json:"root"` // a mount point that becomes the root
@@ -20,13 +33,29 @@ type Config struct {
 	Files       []File   `json:"files"` // written before init starts
 	Mint        []Mint   `json:"mint"`
 	Deadline    int      `json:"deadline"` // seconds for an orderly end when the stream breaks
+
+	Network []Interface `json:"network,omitempty"` // of a virtual machine
 }
 
 // Mount shows a folder or file of the host inside.
 type Mount struct {
-	Source   string `json:"source"` // host path; the helper reaches it before it leaves the host's root
+	// Kind is empty for a bind of a host path, which the helper reaches before
+	// it leaves the host's root. In a virtual machine it is virtiofs or 9p, and
+	// Source is the device's tag.
+	Kind     string `json:"kind,omitempty"`
+	Source   string `json:"source"`
 	Path     string `json:"path"`
 	ReadOnly bool   `json:"read_only"`
+}
+
+// Interface is a network card of a virtual machine that the helper sets up
+// before init starts. Cards that are not named are left alone.
+type Interface struct {
+	MAC       string   `json:"mac"`                // 52:54:00:12:34:56
+	Name      string   `json:"name,omitempty"`     // rename it; empty: as the kernel calls it
+	Addresses []string `json:"addresses"`          // with prefix length: 10.0.0.2/24, fd00::2/64
+	Gateways  []string `json:"gateways,omitempty"` // default routes, at most one of each family
+	MTU       int      `json:"mtu,omitempty"`
 }
 
 // File is written into the running machine, never into its built tree.
@@ -112,7 +141,11 @@ type Stat struct {
 type Event struct {
 	// Kind is error (the machine cannot start), agent (the guest helper
 	// answers; Text is the kind of init), init (process 1 is the machine's own),
-	// or notify (a line that init sent to NOTIFY_SOCKET).
+	// notify (a line that init sent to NOTIFY_SOCKET), warning (something that
+	// did not keep the machine from starting), or stage: Text is the stage that
+	// a virtual machine has reached and the time on its clock since the kernel
+	// started, in seconds, such as "root 1.234". The stages are kernel (the
+	// helper runs), root (the root is mounted), agent and init.
 	Kind string `json:"kind"`
 	Text string `json:"text"`
 }

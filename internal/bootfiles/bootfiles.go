@@ -1,0 +1,91 @@
+// Package bootfiles is the top of a small room that slipway and the guest
+// helper share: what a machine needs to boot, made from a machine's tree.
+// Slipway uses it when it makes an image, the helper when a new kernel is
+// installed in the running machine, so that both make the same.
+//
+// The packages below it:
+//
+//	cpio       writer of the archive that the kernel unpacks
+//	modules    kernel modules: dependencies, aliases, sets for targets
+//	initramfs  the archive: helper, modules, configuration
+//	cmdline    the kernel's command line
+//	blockid    what a block device holds: file system, UUID, label
+//	ptable     partition tables of a running machine, and their growth
+//	entries    configuration of boot loaders
+//
+// All of them import the standard library only. Decompressors and compressors
+// that it lacks are handed in by the caller.
+package bootfiles
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Version of Config.
+const Version = 1
+
+// ConfigPath is where a Config lies: in the initramfs, and (without the
+// leading slash of an initramfs) as HookPath in the machine.
+const (
+	ConfigPath = "slipway/boot.json"
+	HookPath   = "etc/slipway/boot.json"
+	HelperPath = "usr/lib/slipway/guest" // of the helper in a machine with a kernel hook
+)
+
+// Config says how a machine boots. It is written into the initramfs, where the
+// helper reads it, and into the machine for its kernel hook.
+type Config struct {
+	Version int `json:"version"`
+
+	// Read by the helper in the initramfs.
+
+	Root   string   `json:"root,omitempty"` // used when the command line has no root=
+	Init   []string `json:"init,omitempty"` // used when the command line has no init=; empty: what the tree has
+	Load   []string `json:"load,omitempty"` // modules loaded in any case
+	Grow   bool     `json:"grow,omitempty"` // extend the root partition and its file system to the disk's end
+	Mint   []Mint   `json:"mint,omitempty"`
+	Target string   `json:"target,omitempty"` // module set: vm or disk
+
+	// Read by the kernel hook.
+
+	Title    string   `json:"title,omitempty"`   // of menu entries
+	Machine  string   `json:"machine,omitempty"` // name of the entries' folder on the ESP
+	Cmdline  string   `json:"cmdline,omitempty"`
+	Modules  []string `json:"modules,omitempty"`   // wanted beside the set
+	Loaders  []string `json:"loaders,omitempty"`   // systemd-boot, uki, grub, extlinux
+	ESP      string   `json:"esp,omitempty"`       // mount point
+	Serial   string   `json:"serial,omitempty"`    // ttyS0,115200
+	Timeout  int      `json:"timeout,omitempty"`   // of the menu, in seconds
+	GrubRoot string   `json:"grub_root,omitempty"` // file system UUID where GRUB finds /boot
+	FDTDir   string   `json:"fdt_dir,omitempty"`   // for extlinux
+}
+
+// Mint is something that every machine makes for itself at its first start.
+type Mint struct {
+	Path    string   `json:"path"`
+	Needs   string   `json:"needs"`
+	Command []string `json:"command"`
+}
+
+// Encode returns the bytes of the file.
+func (c Config) Encode() ([]byte, error) {
+	c.Version = Version
+	data, err := json.MarshalIndent(c, "", "\t")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the boot configuration: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// Decode reads the bytes of the file.
+func Decode(data []byte) (*Config, error) {
+	var c Config
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("decoding the boot configuration: %w", err)
+	}
+	if c.Version != Version {
+		return nil, fmt.Errorf("the boot configuration has version %d, this helper knows %d", c.Version, Version)
+	}
+	return &c, nil
+}
