@@ -48,6 +48,21 @@ func Hole(w io.Writer, n int64) error {
 	return nil
 }
 
+// Skipper is a writer that can pass over bytes, a disk for example.
+type Skipper interface {
+	// Skip passes over n bytes: what was there may stay there.
+	Skip(n int64) error
+}
+
+// Skip appends n bytes whose content means nothing, free space of a file
+// system for example: a Skipper leaves there what was there, others get zeros.
+func Skip(w io.Writer, n int64) error {
+	if s, ok := w.(Skipper); ok {
+		return s.Skip(n)
+	}
+	return Hole(w, n)
+}
+
 // Counter counts what passes to W, holes too.
 type Counter struct {
 	W io.Writer
@@ -58,6 +73,15 @@ func (c *Counter) Write(b []byte) (int, error) {
 	n, err := c.W.Write(b)
 	c.N += int64(n)
 	return n, err
+}
+
+// Skip implements Skipper.
+func (c *Counter) Skip(n int64) error {
+	if err := Skip(c.W, n); err != nil {
+		return err
+	}
+	c.N += n
+	return nil
 }
 
 // Hole implements Holer.
