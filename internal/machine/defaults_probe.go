@@ -9,6 +9,7 @@ import (
 const (
 	DefaultWithin = 30 * time.Second
 	DefaultEvery  = 250 * time.Millisecond
+	RebootWithin  = 3 * time.Minute // of one cold boot, in place of DefaultWithin
 )
 
 // fillProbes sets the defaults of the probes. Those without a name are named
@@ -20,6 +21,9 @@ func (d *Definition) fillProbes() {
 	}
 	for i := range d.Probes {
 		p := &d.Probes[i]
+		if p.Reboot > 0 {
+			setDefault(&p.Within, time.Duration(p.Reboot)*RebootWithin)
+		}
 		setDefault(&p.Within, DefaultWithin)
 		setDefault(&p.Every, DefaultEvery)
 		if p.Name == "" {

@@ -14,6 +14,7 @@ type Capabilities struct {
 	Terminal bool   // Reach.Terminal
 	Usage    bool   // Reach.Usage
 	Pending  bool   // the Reach is a Pender
+	Reboot   bool   // the Reach is a Rebooter
 }
 
 // Check finds everything that would keep probes from being tried on a target:
@@ -68,6 +69,7 @@ func (have Capabilities) lacking(need way) []string {
 		{byTerminal, have.Terminal, "a terminal"},
 		{byUsage, have.Usage, "a measure of what is used"},
 		{byPending, have.Pending, "the archive's state as of the lock"},
+		{byReboot, have.Reboot, "a way to switch the machine off and on"},
 	} {
 		if need&w.way != 0 && !w.have {
 			names = append(names, w.name)

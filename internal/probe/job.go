@@ -20,6 +20,9 @@ type job struct {
 	after  *job   // must have held
 	before []*job // must have ended
 
+	boots   int             // of a reboot probe
+	earlier []machine.Probe // what must hold again after each of its boots
+
 	done   chan struct{}
 	result Result // set before done is closed
 }
@@ -31,6 +34,9 @@ func newJob(p *machine.Probe) *job {
 	}
 	if j.within <= 0 {
 		j.within = DefaultWithin
+		if p.Reboot > 0 {
+			j.within = time.Duration(p.Reboot) * machine.RebootWithin
+		}
 	}
 	if j.every <= 0 {
 		j.every = DefaultEvery
@@ -40,7 +46,7 @@ func newJob(p *machine.Probe) *job {
 		j.fault = "not tried: it has no kind (http, tcp, command ...)"
 		return j
 	}
-	j.check = k.make(p)
+	j.check, j.boots = k.make(p), p.Reboot
 	return j
 }
 

@@ -11,6 +11,7 @@ const (
 	byTerminal
 	byUsage
 	byPending
+	byReboot
 )
 
 // kind is one kind of probe: how to tell that it was asked for, what it needs
@@ -39,6 +40,7 @@ var kinds = []kind{
 	{"no_failed_units", func(p *machine.Probe) bool { return p.NoFailedUnits }, byExec, newNoFailedUnits},
 	{"updates", func(p *machine.Probe) bool { return p.Updates != nil }, byExec | byPending, newUpdates},
 	{"limit", func(p *machine.Probe) bool { return p.Limit != nil }, byUsage, newLimit},
+	{"reboot", func(p *machine.Probe) bool { return p.Reboot > 0 }, byReboot, newReboot},
 }
 
 // kindOf finds a probe's kind; nil if none is set.

@@ -29,12 +29,44 @@ func (r *run) order() {
 		}
 	}
 	for _, j := range r.jobs {
-		if j.fault == "" && j.after != nil {
+		switch {
+		case j.fault != "":
+		case j.boots > 0:
+			j.before = r.others(j)
+		case j.after != nil:
 			j.before = []*job{j.after}
-		} else if j.fault == "" && j.waits() {
+		case j.waits():
 			j.before = r.early()
 		}
 	}
+}
+
+// others is what must have ended before a machine may be switched off for j:
+// all that does not itself wait for j or a later reboot.
+func (r *run) others(j *job) []*job {
+	var jobs []*job
+	index := map[*job]int{}
+	for i, other := range r.jobs {
+		index[other] = i
+	}
+	for _, other := range r.jobs {
+		if other == j.after || other != j && !bootsSince(other, index, index[j]) {
+			jobs = append(jobs, other)
+		}
+	}
+	return jobs
+}
+
+// bootsSince tells whether j is, or comes after, a reboot from place first on.
+func bootsSince(j *job, index map[*job]int, first int) bool {
+	seen := map[*job]bool{}
+	for at := j; at != nil && !seen[at]; at = at.after {
+		if at.boots > 0 && index[at] >= first {
+			return true
+		}
+		seen[at] = true
+	}
+	return false
 }
 
 // circular tells whether a chain of "after" comes back to j.

@@ -60,6 +60,13 @@ type Pender interface {
 	Pending(ctx context.Context) ([]string, error)
 }
 
+// Rebooter is a Reach that can switch its machine off in order and on again.
+// Reboot returns when init has reached its goal once more. The reboot probe
+// needs it.
+type Rebooter interface {
+	Reboot(ctx context.Context) error
+}
+
 // KeyHolder is a Reach that holds the private key (OpenSSH or PEM) that
 // slipway made for the machine, used by ssh probes that name no key. SSHKey
 // lets the key in as user before it returns it.

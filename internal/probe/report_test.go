@@ -225,7 +225,7 @@ func TestCheck(t *testing.T) {
 	if len(errs) != 4 {
 		t.Errorf("got %d errors, want 4:\n%s", len(errs), text)
 	}
-	all := Capabilities{Network: true, Exec: true, Terminal: true, Usage: true, Pending: true}
+	all := Capabilities{Network: true, Exec: true, Terminal: true, Usage: true, Pending: true, Reboot: true}
 	if errs := Check(probes[:3], all); len(errs) != 0 {
 		t.Errorf("got %v", errs)
 	}

@@ -23,6 +23,7 @@ func Run(ctx context.Context, probes []machine.Probe, reach Reach, report func(R
 	r := &run{session: newSession(reach), report: report, jobs: make([]*job, len(probes))}
 	for i := range probes {
 		r.jobs[i] = newJob(&probes[i])
+		r.jobs[i].earlier = probes[:i]
 	}
 	r.order()
 	var all sync.WaitGroup
@@ -75,7 +76,11 @@ func (r *run) work(ctx context.Context, j *job) Result {
 		return result
 	}
 	start := time.Now()
-	result.OK, result.Reason = r.until(ctx, j)
+	if j.boots > 0 {
+		result.OK, result.Reason = r.reboots(ctx, j)
+	} else {
+		result.OK, result.Reason = r.until(ctx, j)
+	}
 	result.Seconds = time.Since(start).Seconds()
 	return result
 }
