@@ -50,7 +50,7 @@ A checksum (OUT.sha256) and a package manifest (OUT.spdx.json) lie beside it.`,
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write an image to `OUT`; the format follows the suffix")
-	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "`CLASS` of packages: plain, container")
+	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "`CLASS` of packages: plain, container, bootable")
 	flags.add(cmd)
 	return streaming(env, profiling(env, cmd))
 }

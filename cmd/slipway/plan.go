@@ -47,7 +47,7 @@ implied. Nothing is written but to the store. With --json:
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&class, "for", string(plan.Container), "`CLASS` of packages: plain, container")
+	cmd.Flags().StringVar(&class, "for", string(plan.Container), "`CLASS` of packages: plain, container, bootable")
 	flags.add(cmd)
 	return cmd
 }

@@ -50,7 +50,7 @@ time zone, working folder and number of processors, and compare the trees.`,
 			return &statusError{status: exitFailed}
 		},
 	}
-	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "`CLASS` of packages: plain, container")
+	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "`CLASS` of packages: plain, container, bootable")
 	flags.add(cmd)
 	return profiling(env, cmd)
 }

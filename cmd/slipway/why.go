@@ -36,7 +36,7 @@ func newWhy(env *Env) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&class, "for", string(plan.Container), "`CLASS` of packages: plain, container")
+	cmd.Flags().StringVar(&class, "for", string(plan.Container), "`CLASS` of packages: plain, container, bootable")
 	flags.add(cmd)
 	return cmd
 }

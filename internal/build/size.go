@@ -66,7 +66,9 @@ func (b *Builder) sizes(m *tree.Manifest, packages []plan.Package, limit int) *S
 		s.Files = append(s.Files, SizedAs{"/" + e.Path, e.Size})
 	}
 	for name, n := range of {
-		s.Packages = append(s.Packages, SizedAs{name, n})
+		if len(packages) > 0 {
+			s.Packages = append(s.Packages, SizedAs{name, n})
+		}
 	}
 	s.Packages, s.Files = largest(s.Packages, limit), largest(s.Files, limit)
 	return s
