@@ -163,15 +163,36 @@ func TestWriteMatrix(t *testing.T) {
 	if err := WriteMatrix(&out, p); err != nil {
 		t.Fatal(err)
 	}
-	want := `          container  vm      ram   
-init      ok         ok      -     
-page      ok         ok      -     
-ssh       FAILED     -       -     
+	want := `                 container        vm               ram            
+stage  init      ok        0.25s  ok        0.25s  -              
+probe  page      ok        0.50s  ok        0.75s  -              
+probe  ssh       FAILED    1.00s  -                -              
+total            FAILED    1.50s  ok        2.00s  FAILED    0.00s
 container, ssh: expected <a> & b; last seen: "no"
 ram: no kernel
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestMatrixOrder(t *testing.T) {
+	p := &Proof{Targets: []TargetReport{
+		{Stages: []Result{{Name: "build"}, {Name: "container"}, {Name: "agent"}, {Name: "init"}, {Name: "service"}}},
+		{Stages: []Result{{Name: "build"}, {Name: "firmware"}, {Name: "kernel"}, {Name: "odd"}, {Name: "service"}}},
+	}}
+	stages, _ := rowNames(p)
+	if got, want := strings.Join(stages, " "), "build container firmware kernel agent init service odd"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestQuotedLines(t *testing.T) {
+	var b strings.Builder
+	style{width: 30}.paragraph(&b, "a reason that is longer than the line is\nfirst   line\nsecond", "  ")
+	want := "  a reason that is longer\n  than the line is\n    | first   line\n    | second\n"
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }
 

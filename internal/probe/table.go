@@ -114,8 +114,17 @@ func counted(good, all int) string {
 	return fmt.Sprintf("%d of %d probes held", good, all)
 }
 
-// paragraph writes text, wrapped to the terminal.
+// paragraph writes text, wrapped to the terminal. What comes after its first
+// line is a quotation and keeps its lines.
 func (s style) paragraph(b *strings.Builder, text, indent string) {
+	text, quoted, more := strings.Cut(text, "\n")
+	if more {
+		defer func() {
+			for _, line := range strings.Split(quoted, "\n") {
+				b.WriteString(indent + "  | " + line + "\n")
+			}
+		}()
+	}
 	room := s.width - len(indent)
 	line := ""
 	for _, word := range strings.Fields(text) {
@@ -148,72 +157,4 @@ func nameWidth(p *Proof) int {
 
 func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
-}
-
-// WriteMatrix writes several targets side by side: a row per probe, a column
-// per target, and the reasons below.
-func WriteMatrix(w io.Writer, p *Proof) error { return writeMatrix(w, p, styleOf(w)) }
-
-func writeMatrix(w io.Writer, p *Proof, s style) error {
-	var b strings.Builder
-	names := nameWidth(p)
-	b.WriteString(pad("", names))
-	for _, t := range p.Targets {
-		fmt.Fprintf(&b, "  %-*s", cell(t), t.Name)
-	}
-	b.WriteByte('\n')
-	for _, name := range rowNames(p) {
-		b.WriteString(pad(name, names))
-		for _, t := range p.Targets {
-			b.WriteString("  " + s.cell(t, name) + strings.Repeat(" ", cell(t)-6))
-		}
-		b.WriteByte('\n')
-	}
-	for _, t := range p.Targets {
-		for _, r := range append(append([]Result{}, t.Stages...), t.Probes...) {
-			if !r.OK {
-				s.paragraph(&b, fmt.Sprintf("%s, %s: %s", t.Name, r.Name, r.Reason), "")
-			}
-		}
-		if len(t.Stages)+len(t.Probes) == 0 && !t.OK {
-			s.paragraph(&b, t.Name+": "+t.Reason, "")
-		}
-	}
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("writing the proof: %w", err)
-	}
-	return nil
-}
-
-func cell(t TargetReport) int { return max(6, utf8.RuneCountInString(t.Name)) }
-
-func (s style) cell(t TargetReport, name string) string {
-	for _, list := range [][]Result{t.Stages, t.Probes} {
-		for _, r := range list {
-			if r.Name == name {
-				return s.mark(r.OK)
-			}
-		}
-	}
-	return "-     "
-}
-
-// rowNames lists all stages and then all probes, each once, in their order.
-func rowNames(p *Proof) []string {
-	var names []string
-	seen := map[string]bool{}
-	for _, of := range []func(TargetReport) []Result{
-		func(t TargetReport) []Result { return t.Stages },
-		func(t TargetReport) []Result { return t.Probes },
-	} {
-		for _, t := range p.Targets {
-			for _, r := range of(t) {
-				if !seen[r.Name] {
-					seen[r.Name] = true
-					names = append(names, r.Name)
-				}
-			}
-		}
-	}
-	return names
 }

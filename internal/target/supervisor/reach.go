@@ -24,7 +24,10 @@ type Reach struct {
 	session *wire.Session
 }
 
-var _ probe.Reach = (*Reach)(nil)
+var (
+	_ probe.Reach    = (*Reach)(nil)
+	_ probe.Rebooter = (*Reach)(nil)
+)
 
 // Reach connects with the machine's supervisor. The caller closes it.
 func (m *Machine) Reach(ctx context.Context) (*Reach, error) {
@@ -199,4 +202,22 @@ func (r *Reach) Usage(ctx context.Context) (probe.Usage, error) {
 		return probe.Usage{}, err
 	}
 	return probe.Usage{Memory: u.Memory, Disk: u.Disk, Size: u.TreeSize, Uptime: u.Boot}, nil
+}
+
+// Reboot switches the machine off in order and on again, and waits until its
+// init has reached its goal.
+func (r *Reach) Reboot(ctx context.Context) error {
+	if err := r.m.Restart(ctx, false); err != nil {
+		return err
+	}
+	now, err := r.m.WaitReady(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !now.Running():
+		return fmt.Errorf("it did not start again: %s", now.Reason)
+	case now.State == Starting:
+		return fmt.Errorf("its init has not reached its goal: %s", now.Reason)
+	}
+	return nil
 }
