@@ -32,6 +32,7 @@ func (w *inodeWriter) time(e *tree.Entry) uint32 {
 
 // writeInode writes one inode and notes where it is.
 func (w *inodeWriter) writeInode(n *node, root *node) error {
+	n.e = withoutACL(n.e)
 	x, err := w.xattrs.add(n.e.Xattrs)
 	if err != nil {
 		return err

@@ -9,10 +9,12 @@
 // smaller as it is. Blocks are compressed in parallel; the bytes depend on the
 // tree and the options alone, not on the number of CPUs.
 //
-// The format has no label, no UUID, no free space and no access control lists
-// (an entry with one is an error); times are whole seconds from 1970 to 2106,
-// and others become the nearest of these. Folders that a tree implies but does
-// not list are made with mode 0755, owner 0:0 and time 0.
+// The format has no label, no UUID and no free space. POSIX access control
+// lists are left out, with the mode's bits for the group reduced to what the
+// group itself was allowed; any other attribute outside of user., trusted. and
+// security. is an error. Times are whole seconds from 1970 to 2106, and others
+// become the nearest of these. Folders that a tree implies but does not list
+// are made with mode 0755, owner 0:0 and time 0.
 package squashfs
 
 import (
