@@ -14,10 +14,12 @@ type writer struct {
 	descriptors []byte
 	group       int   // whose front was written last
 	slot        int64 // next to be written
+	scratch     [blockSize]byte
+	inodes      []byte // room for some
 }
 
 func (p *plan) write(ctx context.Context, w io.Writer) error {
-	x := &writer{plan: p, out: newOutput(ctx, w)}
+	x := &writer{plan: p, out: newOutput(ctx, w), inodes: make([]byte, 0, 64*blockSize)}
 	x.descriptors = make([]byte, p.geo.descBlocks*blockSize)
 	for i := range p.geo.groups {
 		p.descriptor(x.descriptors[i*p.geo.descSize():], i)
@@ -108,10 +110,16 @@ func (x *writer) super(group int) {
 			x.out.zeros(blockSize)
 			continue
 		}
-		b := make([]byte, blockSize)
+		b := x.block()
 		x.geo.reservedBlock(b, i, backups)
 		x.out.bytes(b)
 	}
+}
+
+// block is an empty block, good until the next.
+func (x *writer) block() []byte {
+	clear(x.scratch[:])
+	return x.scratch[:]
 }
 
 func (x *writer) bitmap(u groupUse, uninit uint16, put func([]byte, groupUse)) {
@@ -119,7 +127,7 @@ func (x *writer) bitmap(u groupUse, uninit uint16, put func([]byte, groupUse)) {
 		x.out.zeros(blockSize)
 		return
 	}
-	b := make([]byte, blockSize)
+	b := x.block()
 	put(b, u)
 	x.out.bytes(b)
 }
@@ -127,7 +135,7 @@ func (x *writer) bitmap(u groupUse, uninit uint16, put func([]byte, groupUse)) {
 func (x *writer) inodeTable(group int) {
 	u := x.use(group)
 	first := uint32(group*x.geo.inodesPerGroup) + 1
-	buf := make([]byte, 0, 64*blockSize)
+	buf := x.inodes
 	for i := uint32(0); i < uint32(u.inodes); i++ {
 		buf = buf[:len(buf)+inodeSize]
 		b := buf[len(buf)-inodeSize:]
