@@ -9,7 +9,6 @@ const (
 	inodesPerBlock = blockSize / inodeSize
 	maxGroupInodes = 8 * blockSize
 
-	maxNarrow = 1<<32 - 1            // blocks without the 64bit feature
 	maxBlocks = 64 << 40 / blockSize // so that the descriptors fit into a group with room to spare
 	growTo    = 1 << 40 / blockSize  // every filesystem can grow at least to this while mounted
 	growBy    = 1024                 // and by this factor, as mke2fs prepares it
@@ -181,3 +180,7 @@ func (g *geometry) block(slot int64) int64 {
 }
 
 func ceil(a, b int64) int64 { return (a + b - 1) / b }
+
+// maxNarrow is the number of blocks beyond which the 64bit feature is needed;
+// a variable for tests.
+var maxNarrow int64 = 1<<32 - 1
