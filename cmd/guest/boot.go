@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"slipway/internal/bootfiles"
 	"slipway/internal/bootfiles/cmdline"
@@ -97,7 +98,21 @@ func (b *booter) loadFirst() error {
 		}
 	}
 	b.mods.coldplug()
+	b.follow(0)
 	return nil
+}
+
+// follow loads drivers for the devices that appear, until none did for a while.
+func (b *booter) follow(quiet time.Duration) {
+	for {
+		aliases := b.news.wait(quiet)
+		if len(aliases) == 0 {
+			return
+		}
+		for _, alias := range aliases {
+			b.mods.device(alias)
+		}
+	}
 }
 
 // stage tells the host how far the machine is, by the clock that started with
@@ -136,8 +151,12 @@ func (b *booter) settle() error {
 		cfg.Mint = append(cfg.Mint, wire.Mint(m))
 	}
 	err := prepare(cfg)
-	if errors.Is(err, unix.EROFS) { // a read-only root keeps what was built in
-		say("%v", err)
+	if errors.Is(err, unix.EROFS) && unix.Mount("", "/", "", unix.MS_REMOUNT, "") == nil {
+		// Mounted read-only because the command line says so.
+		err = errors.Join(prepare(cfg), unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	}
+	if errors.Is(err, unix.EROFS) {
+		b.warn("the root is read-only and stays as it was built (slipway.overlay=tmpfs makes it writable): %v", err)
 		return nil
 	}
 	return err

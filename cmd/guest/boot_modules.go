@@ -14,13 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loader loads kernel modules of the present root.
+// loader loads kernel modules of the present root. It is safe for parallel use.
 type loader struct {
 	tree *modules.Tree // nil: a kernel without modules
 
 	mu   sync.Mutex
-	done map[string]error
+	done map[string]*insertion
 	seen map[string]bool // aliases
+}
+
+// insertion is one module on its way into the kernel.
+type insertion struct {
+	over chan struct{}
+	err  error
 }
 
 func newLoader() (*loader, error) {
@@ -28,7 +34,7 @@ func newLoader() (*loader, error) {
 	if err := unix.Uname(&uts); err != nil {
 		return nil, fmt.Errorf("asking for the kernel's version: %w", err)
 	}
-	l := &loader{done: map[string]error{}, seen: map[string]bool{}}
+	l := &loader{done: map[string]*insertion{}, seen: map[string]bool{}}
 	var err error
 	l.tree, err = modules.Open(os.DirFS("/"), unix.ByteSliceToString(uts.Release[:]))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -47,17 +53,27 @@ func (l *loader) load(name string) error {
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for _, module := range order {
-		if e, known := l.done[module]; known {
-			err = e
-			continue
-		}
-		err = l.insert(module)
-		l.done[module] = err
+		err = l.once(module)
 	}
 	return err // of the last: the one that was asked for
+}
+
+// once inserts a module, or waits for somebody who does it at the moment.
+func (l *loader) once(module string) error {
+	l.mu.Lock()
+	in := l.done[module]
+	if in != nil {
+		l.mu.Unlock()
+		<-in.over
+		return in.err
+	}
+	in = &insertion{over: make(chan struct{})}
+	l.done[module] = in
+	l.mu.Unlock()
+	in.err = l.insert(module)
+	close(in.over)
+	return in.err
 }
 
 // insert gives one module to the kernel. A module for hardware that is not
@@ -96,10 +112,13 @@ func (l *loader) coldplug() {
 
 // device loads the drivers for one modalias, once.
 func (l *loader) device(alias string) {
-	if alias == "" || l.seen[alias] {
+	l.mu.Lock()
+	old := alias == "" || l.seen[alias]
+	l.seen[alias] = true
+	l.mu.Unlock()
+	if old {
 		return
 	}
-	l.seen[alias] = true
 	if err := l.load(alias); err != nil {
 		say("%v", err)
 	}

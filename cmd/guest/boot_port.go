@@ -30,7 +30,7 @@ type port struct {
 // findPort opens the host's port, if the machine has one, and starts to listen
 // for the configuration.
 func (b *booter) findPort() error {
-	path := waitPort()
+	path := b.waitPort()
 	if path == "" {
 		return nil
 	}
@@ -51,12 +51,12 @@ func (b *booter) findPort() error {
 
 // waitPort looks for the port's device. Ports of a console device get their
 // names a moment after its driver was loaded.
-func waitPort() string {
+func (b *booter) waitPort() string {
 	if !hasVirtio("0x0003") {
 		return ""
 	}
 	var others time.Time // when other ports than ours were first seen
-	for start := time.Now(); time.Since(start) < 2*time.Second; time.Sleep(2 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < 2*time.Second; b.follow(2 * time.Millisecond) {
 		names, _ := filepath.Glob("/sys/class/virtio-ports/*/name")
 		for _, file := range names {
 			if data, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(data)) == wire.PortName {

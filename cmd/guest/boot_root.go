@@ -83,11 +83,11 @@ func (b *booter) mountSpec(spec, target string, m rootMount) error {
 	if err != nil {
 		return err
 	}
-	grown := b.growPartition(device)
+	b.growPartition(device)
 	if err := b.mountDevice(device, target, m); err != nil {
 		return err
 	}
-	b.growFilesystem(device, target, grown)
+	b.growFilesystem(device, target, m.readOnly)
 	return nil
 }
 

@@ -18,6 +18,9 @@ type Info struct {
 	UUID  string
 	Label string
 	Size  int64 // of the file system in bytes; 0 if not known
+	Block int64 // size of its blocks in bytes; of ext and xfs only
+
+	MaxInodes uint32 // of xfs: the share of space for inodes in percent
 }
 
 // Matches tells whether the file system is the one that KEY=VALUE names.

@@ -19,11 +19,12 @@ func ext(b []byte) (Info, bool) {
 	if incompat&bit64 != 0 {
 		blocks |= uint64(le.Uint32(sb[0x150:])) << 32
 	}
-	var size int64
+	info := Info{Type: kind, UUID: uuid(sb[104:120]), Label: text(sb[120:136])}
 	if log := le.Uint32(sb[24:]); log <= 6 {
-		size = bound(blocks, 1024<<log)
+		info.Block = 1024 << log
+		info.Size = bound(blocks, uint64(info.Block))
 	}
-	return Info{Type: kind, UUID: uuid(sb[104:120]), Label: text(sb[120:136]), Size: size}, true
+	return info, true
 }
 
 // xfs: "XFS Algorithms & Data Structures", superblocks.
@@ -31,7 +32,12 @@ func xfs(b []byte) (Info, bool) {
 	if !has(b, 0, "XFSB") || len(b) < 512 {
 		return Info{}, false
 	}
-	return Info{Type: "xfs", UUID: uuid(b[32:48]), Label: text(b[108:120]), Size: bound(be.Uint64(b[8:]), uint64(be.Uint32(b[4:])))}, true
+	info := Info{Type: "xfs", UUID: uuid(b[32:48]), Label: text(b[108:120]), MaxInodes: uint32(b[127])}
+	if block := be.Uint32(b[4:]); block >= 512 && block <= 1<<16 {
+		info.Block = int64(block)
+		info.Size = bound(be.Uint64(b[8:]), uint64(block))
+	}
+	return info, true
 }
 
 // squashfs has neither UUID nor label: fs/squashfs/squashfs_fs.h.
