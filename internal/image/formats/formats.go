@@ -11,7 +11,10 @@ import (
 	"strings"
 
 	"slipway/internal/image"
+	"slipway/internal/image/compress"
+	"slipway/internal/image/cpio"
 	"slipway/internal/image/directory"
+	"slipway/internal/image/squashfs"
 	"slipway/internal/image/tarball"
 	"slipway/internal/tree"
 )
@@ -25,11 +28,20 @@ var table = []struct {
 	{".tar.gz", tarball.Writer{Compression: tarball.Gzip}},
 	{".tar.xz", tarball.Writer{Compression: tarball.XZ}},
 	{".tar", tarball.Writer{}},
+	{".cpio.zst", cpio.Writer{Compression: compress.Zstd}},
+	{".cpio.gz", cpio.Writer{Compression: compress.Gzip}},
+	{".cpio.xz", cpio.Writer{Compression: compress.XZ}},
+	{".cpio", cpio.Writer{}},
+	{".squashfs", squashfs.Writer{}},
 }
+
+// bootable are the suffixes of what boots by itself: the build makes these,
+// for they are more than a tree. See Bootable.
+var bootable = []string{".raw", ".qcow2", ".ext4", ".efi"}
 
 // later are formats that are named in docs/design.md but not written yet; they
 // are told apart from names that mean nothing.
-var later = []string{".oci.tar", ".cpio.zst", ".cpio", ".squashfs", ".erofs", ".ext4", ".raw", ".qcow2", ".efi"}
+var later = []string{".oci.tar", ".erofs"}
 
 // Suffixes lists what an output may end with.
 func Suffixes() []string {
@@ -37,7 +49,37 @@ func Suffixes() []string {
 	for _, f := range table {
 		out = append(out, f.suffix)
 	}
-	return out
+	return append(out, bootable...)
+}
+
+// Bootable tells whether an output is more than a tree: a disk, a file system
+// with all that a guest needs, or a unified kernel image. Build does not write
+// those.
+func Bootable(out string) bool { return bootableSuffix(out) != "" }
+
+// bootableSuffix is the suffix of such an output; empty for others.
+func bootableSuffix(out string) string {
+	name := filepath.Base(out)
+	for _, suffix := range bootable {
+		if !IsDir(out) && strings.HasSuffix(name, suffix) && name != suffix {
+			return suffix
+		}
+	}
+	return ""
+}
+
+// Suffix is the suffix of an output, "/" for a folder; empty for a name that
+// means nothing.
+func Suffix(out string) string {
+	if IsDir(out) {
+		return "/"
+	}
+	for _, f := range table {
+		if name := filepath.Base(out); strings.HasSuffix(name, f.suffix) && name != f.suffix {
+			return f.suffix
+		}
+	}
+	return bootableSuffix(out)
 }
 
 // IsDir reports whether an output means a folder: it ends with a slash, or is
@@ -59,7 +101,7 @@ func Check(out string) error {
 				out, suffix, strings.Join(Suffixes(), " "))
 		}
 	}
-	if IsDir(out) {
+	if IsDir(out) || Bootable(out) {
 		return nil
 	}
 	_, err := lookup(out)
@@ -94,6 +136,14 @@ func Build(ctx context.Context, out string, m *tree.Manifest, c tree.Content, op
 // Verify checks an image against its sidecar or its own checksum.
 func Verify(path string) error { return image.Verify(path, tarball.Decompress) }
 
+// readers read a written image back, by suffix; longer ones first.
+var readers = []struct {
+	suffix string
+	read   func(path string) (*tree.Manifest, tree.Content, error)
+}{
+	{".cpio.zst", cpio.Read}, {".cpio.gz", cpio.Read}, {".cpio.xz", cpio.Read}, {".cpio", cpio.Read},
+}
+
 // Read verifies an image and reads it back as a tree. A folder is scanned;
 // there is nothing to verify it against.
 func Read(ctx context.Context, path string) (*tree.Manifest, tree.Content, error) {
@@ -104,8 +154,19 @@ func Read(ctx context.Context, path string) (*tree.Manifest, tree.Content, error
 		}
 		return m, tree.DirContent(path, m), nil
 	}
+	if suffix := bootableSuffix(path); suffix != "" {
+		return nil, nil, fmt.Errorf("reading %s: a %s image is not read back as a tree; compare a .tar of the machine", path, suffix)
+	}
 	if err := Verify(path); err != nil {
 		return nil, nil, err
+	}
+	if strings.HasSuffix(path, ".squashfs") {
+		return nil, nil, fmt.Errorf("reading %s: a .squashfs is not read back as a tree; compare a .tar of the machine", path)
+	}
+	for _, r := range readers {
+		if strings.HasSuffix(path, r.suffix) {
+			return r.read(path)
+		}
 	}
 	return tarball.Read(path)
 }
