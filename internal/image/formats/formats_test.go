@@ -30,7 +30,7 @@ func build(t *testing.T, suffix string) string {
 }
 
 func TestBuildVerifyRead(t *testing.T) {
-	for _, suffix := range Suffixes()[1:] {
+	for _, suffix := range archives {
 		out := build(t, suffix)
 		m, _, err := Read(ctx, out)
 		if err != nil {
@@ -51,7 +51,7 @@ func TestBuildVerifyRead(t *testing.T) {
 
 // A missing sidecar is an error exactly where the format has no checksum.
 func TestVerifyWithoutSidecar(t *testing.T) {
-	for _, suffix := range Suffixes()[1:] {
+	for _, suffix := range archives {
 		out := build(t, suffix)
 		os.Remove(image.Sidecar(out))
 		err := Verify(out)
@@ -79,7 +79,7 @@ func unpacked(t *testing.T, b []byte) []byte {
 }
 
 func TestVerifyDamage(t *testing.T) {
-	for _, suffix := range Suffixes()[1:] {
+	for _, suffix := range archives {
 		out := build(t, suffix)
 		good, _ := os.ReadFile(out)
 		for _, sidecar := range []bool{true, false} {
@@ -177,4 +177,18 @@ type looker func()
 func (l looker) Open(tree.Digest) (io.ReadCloser, error) {
 	l()
 	return io.NopCloser(strings.NewReader("x")), nil
+}
+
+// archives hold all of a tree; what the others lose is tested with them.
+var archives = []string{".tar", ".tar.zst", ".tar.gz", ".tar.xz"}
+
+func TestBootableNames(t *testing.T) {
+	for name, want := range map[string]bool{"a.raw": true, "x/a.qcow2": true, "a.efi": true, "a.ext4": true, "a.tar": false, ".raw": false, "dir.raw/": false} {
+		if Bootable(name) != want {
+			t.Errorf("%s: bootable is %v", name, !want)
+		}
+	}
+	if Suffix("a.cpio.zst") != ".cpio.zst" || Suffix("a.qcow2") != ".qcow2" || Suffix("d/") != "/" || Suffix("a.zip") != "" {
+		t.Error("suffixes are told apart wrongly")
+	}
 }
