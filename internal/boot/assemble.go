@@ -1,0 +1,98 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"slipway/internal/bootfiles/entries"
+	"slipway/internal/tree"
+)
+
+// Assemble makes a machine bootable on a target. It checks what it made: a
+// loader that names a file which is not there is an error here and not at the
+// first boot.
+func Assemble(ctx context.Context, r Request) (*Result, error) {
+	a := &assembly{Request: r, fs: NewFS(r.Manifest, r.Content), root: newOverlay(r.Epoch), esp: newOverlay(r.Epoch)}
+	steps := []func(context.Context) error{a.findKernels, a.makeInitrds}
+	if r.Target == RAM {
+		steps = append(steps, a.makeRAM)
+	} else {
+		steps = append(steps, a.addFstab, a.addLogins, a.addLoaders, a.addHook, a.split, a.check)
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("making %s bootable: %w", a.name(), err)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	a.result.Content = tree.Contents{a.root.content, a.esp.content, r.Content}
+	return &a.result, nil
+}
+
+// assembly is the work of one Assemble.
+type assembly struct {
+	Request
+	fs      *FS
+	root    *overlay // over the tree
+	esp     *overlay // the EFI system partition
+	kernels []booted // the default first
+	menu    entries.Menu
+	used    map[string]string // the loader for each firmware
+	whole   *tree.Manifest    // the tree with all that was added
+	result  Result
+}
+
+func (a *assembly) name() string {
+	if a.Definition.Name != "" {
+		return a.Definition.Name
+	}
+	return "the machine"
+}
+
+func (a *assembly) warn(format string, args ...any) {
+	a.result.Warnings = append(a.result.Warnings, fmt.Sprintf(format, args...))
+}
+
+func (a *assembly) partition(use string) (Partition, bool) {
+	i := slices.IndexFunc(a.Partitions, func(p Partition) bool { return p.Use == use })
+	if i < 0 {
+		return Partition{}, false
+	}
+	return a.Partitions[i], true
+}
+
+// title is what menus call the machine's system.
+func (a *assembly) title() string {
+	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
+		data, err := a.read(name, 64<<10)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			if v, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
+				return strings.Trim(v, `"'`)
+			}
+		}
+	}
+	return "Linux"
+}
+
+// read gives a file of the tree that has to be small.
+func (a *assembly) read(name string, limit int64) ([]byte, error) {
+	f, err := a.fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("/%s is larger than %d bytes", path.Clean(name), limit)
+	}
+	return data, err
+}
