@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 
 // A volume of a fixed size, large enough for a journal and several groups.
 func TestVolume(t *testing.T) {
-	imagetest.Run(t, imagetest.Format{Writer: Writer{image.VolumeOptions{Size: 260<<20 + 5000, Label: "root"}}, Suffix: ".ext4", Judges: judges()})
+	imagetest.Run(t, imagetest.Format{Writer: Writer{image.VolumeOptions{Size: 136<<20 + 5000, Label: "root"}}, Suffix: ".ext4", Judges: judges()})
 }
 
 func folderOf(n int, name func(int) string) (*tree.Manifest, tree.Bytes) {
