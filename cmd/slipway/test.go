@@ -5,11 +5,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/plan"
 	"slipway/internal/probe"
 	"slipway/internal/target"
 )
@@ -17,17 +17,25 @@ import (
 func newTest(env *Env) *cobra.Command {
 	var flags buildFlags
 	var on, report, junit string
+	var parallel int
 	cmd := &cobra.Command{
 		Use:   "test FILE",
 		Short: "Build, start, prove, tear down; exit 0 only if every probe held",
 		Long: `Start the machine under a name of its own, without published ports, run its
-probes and take it down again. Exit status 3 means that a probe failed.`,
-		Example: "  slipway test gallery/hello.yaml --report proof.json --junit proof.xml",
-		Args:    oneFile,
+probes and take it down again, on each target. With several targets the proof is
+one matrix of stages and probes with their times. Exit status 3 means that a
+probe failed.`,
+		Example: `  slipway test gallery/hello.yaml --report proof.json --junit proof.xml
+  slipway test gallery/hello.yaml --on container,vm,uefi,bios,ram`,
+		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, name := range strings.Split(on, ",") {
+			targets := strings.Split(on, ",")
+			for i, name := range targets {
 				if err := target.CheckTarget(name); err != nil {
 					return usageError("%v", err)
+				}
+				if slices.Contains(targets[:i], name) {
+					return usageError("target %s is named twice", name)
 				}
 			}
 			d, err := env.load(args[0])
@@ -38,7 +46,7 @@ probes and take it down again. Exit status 3 means that a probe failed.`,
 			if err != nil {
 				return err
 			}
-			proof, err := prover.Test(cmd.Context(), d, flags.options(plan.Container))
+			proof, err := prover.Test(cmd.Context(), d, target.TestOptions{Build: flags.options(""), On: targets, Parallel: parallel})
 			if proof != nil {
 				if err := writeReports(proof, report, junit); err != nil {
 					return err
@@ -47,7 +55,8 @@ probes and take it down again. Exit status 3 means that a probe failed.`,
 			return env.finish(proof, err)
 		},
 	}
-	cmd.Flags().StringVar(&on, "on", "container", "`TARGETS`, separated by commas: container")
+	cmd.Flags().StringVar(&on, "on", "container", "`TARGETS`, separated by commas: "+strings.Join(target.Names, ", "))
+	cmd.Flags().IntVar(&parallel, "parallel", 1, "try `N` targets at a time")
 	cmd.Flags().StringVar(&report, "report", "", "write the proof to this `FILE` as JSON")
 	cmd.Flags().StringVar(&junit, "junit", "", "write the proof to this `FILE` as JUnit XML")
 	flags.add(cmd)

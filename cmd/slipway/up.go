@@ -3,10 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/plan"
 	"slipway/internal/probe"
 	"slipway/internal/target"
 )
@@ -20,9 +21,13 @@ func newUp(env *Env) *cobra.Command {
 		Short: "Build if needed, start, wait for the probes, print the proof, leave it running",
 		Long: `Make the machine of a definition run as the file says now, and prove it.
 Again: when nothing changed it is left alone; otherwise what restarts is said.
+On container it is a container; on vm a virtual machine whose kernel is started
+directly; on uefi and bios one whose disk boots under that firmware; on ram one
+that lives in memory alone.
 Exit status 3 means that a probe failed; the machine stays up for a look.`,
-		Example: "  slipway up gallery/hello.yaml",
-		Args:    oneFile,
+		Example: `  slipway up gallery/hello.yaml
+  slipway up gallery/hello.yaml --on vm`,
+		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := target.CheckTarget(on); err != nil {
 				return usageError("%v", err)
@@ -36,12 +41,12 @@ Exit status 3 means that a probe failed; the machine stays up for a look.`,
 				return err
 			}
 			proof, err := prover.Up(cmd.Context(), d, target.UpOptions{
-				Build: flags.options(plan.Container), Keep: keep, Replace: replace,
+				Build: flags.options(""), On: on, Keep: keep, Replace: replace,
 			})
 			return env.finish(proof, err)
 		},
 	}
-	cmd.Flags().StringVar(&on, "on", "container", "`TARGET`: container")
+	cmd.Flags().StringVar(&on, "on", "container", "`TARGET`: "+strings.Join(target.Names, ", "))
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep what the machine writes for the next start of the same build with --keep")
 	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of a running machine of this name, and throw away what --keep kept")
 	flags.add(cmd)
@@ -54,6 +59,14 @@ func (e *Env) prover() (*target.Prover, error) {
 		return nil, err
 	}
 	return &target.Prover{Builder: b, Progress: e.reporter()}, nil
+}
+
+// writeProof writes one target as a table, several side by side.
+func writeProof(w io.Writer, proof *probe.Proof) error {
+	if len(proof.Targets) > 1 {
+		return probe.WriteMatrix(w, proof)
+	}
+	return probe.WriteTable(w, proof)
 }
 
 // finish prints a proof and turns a failed probe into exit status 3.
@@ -70,7 +83,7 @@ func (e *Env) finish(proof *probe.Proof, err error) error {
 		if encodeErr := json.NewEncoder(e.Stdout).Encode(line); encodeErr != nil {
 			return encodeErr
 		}
-	} else if tableErr := probe.WriteTable(e.Stdout, proof); tableErr != nil {
+	} else if tableErr := writeProof(e.Stdout, proof); tableErr != nil {
 		return tableErr
 	}
 	if err != nil {

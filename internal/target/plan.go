@@ -21,7 +21,7 @@ func StartStep(runtime string, d *machine.Definition, key string) string {
 	case !m.Running():
 		return fmt.Sprintf("start %s again: it %s", d.Name, m.State)
 	}
-	if changes := m.Changes(d, key); len(changes) > 0 {
+	if changes := m.Changes(d, m.Target, key); len(changes) > 0 {
 		return fmt.Sprintf("restart %s: %s", d.Name, strings.Join(changes, "; "))
 	}
 	return fmt.Sprintf("leave %s running: nothing changed", d.Name)

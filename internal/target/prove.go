@@ -6,109 +6,85 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"slipway/internal/build"
 	"slipway/internal/machine"
-	"slipway/internal/plan"
 	"slipway/internal/probe"
 	"slipway/internal/target/supervisor"
 )
 
-// prove runs the probes of a machine and makes the report.
-func (p *Prover) prove(ctx context.Context, d *machine.Definition, result *build.Result, m *supervisor.Machine, stages *probe.Stages) (*probe.Proof, error) {
-	reach, err := m.Reach(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer reach.Close()
-	begin := time.Now()
-	step := p.Progress.Step(fmt.Sprintf("prove %d probes", len(d.Probes)))
-	results := probe.Run(ctx, d.Probes, &prober{Reach: reach, builder: p.Builder, result: result}, func(r probe.Result) {
-		if !r.OK {
-			step.Note(r.Name + ": " + r.Reason)
-		}
-	})
-	stages.Add("service", time.Since(begin), p.explain(m, firstFailure(results)))
-	step.Done(ctx.Err())
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	return p.report(d, result, stages, results), nil
+// TestOptions say how a machine is tested.
+type TestOptions struct {
+	Build    build.Options
+	On       []string // targets; default container
+	Parallel int      // targets at a time; default 1
 }
 
-// explain says when a probe failed because there is no machine any more.
-func (p *Prover) explain(m *supervisor.Machine, failure error) error {
-	if failure == nil {
-		return nil
+// Test starts the machine on each target under a name of its own, without
+// published ports, proves it and takes it down again. A target that fails does
+// not keep the others from being tried.
+func (p *Prover) Test(ctx context.Context, d *machine.Definition, opt TestOptions) (*probe.Proof, error) {
+	if len(opt.On) == 0 {
+		opt.On = []string{"container"}
 	}
-	now, err := supervisor.Find(p.Runtime, m.Name)
-	if err != nil || now.Running() {
-		return failure
-	}
-	p.Progress.Note(fmt.Sprintf("%s has ended meanwhile: %s", m.Name, now.Reason))
-	return fmt.Errorf("the machine has ended: %s; %w", now.Reason, failure)
-}
-
-func firstFailure(results []probe.Result) error {
-	for _, r := range results {
-		if !r.OK {
-			return fmt.Errorf("probe %s: %s", r.Name, r.Reason)
+	for _, target := range opt.On {
+		if err := p.check(ctx, d, target); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	proofs, errs := make([]*probe.Proof, len(opt.On)), make([]error, len(opt.On))
+	slots := make(chan struct{}, max(opt.Parallel, 1))
+	var all sync.WaitGroup
+	for i, target := range opt.On {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if ctx.Err() != nil {
+				errs[i] = ctx.Err()
+				return
+			}
+			proofs[i], errs[i] = p.testOn(ctx, d, target, opt.Build)
+			if errs[i] != nil && len(opt.On) > 1 {
+				errs[i] = fmt.Errorf("%s: %w", target, errs[i])
+			}
+		})
+	}
+	all.Wait()
+	return joinProofs(proofs), errors.Join(errs...)
 }
 
-func (p *Prover) report(d *machine.Definition, result *build.Result, stages *probe.Stages, probes []probe.Result) *probe.Proof {
-	list := stages.Results()
-	var seconds float64
-	for _, s := range list {
-		seconds += s.Seconds
+// joinProofs makes one report of those of several targets; nil of none.
+func joinProofs(proofs []*probe.Proof) *probe.Proof {
+	var whole *probe.Proof
+	for _, p := range proofs {
+		switch {
+		case p == nil:
+		case whole == nil:
+			copied := *p
+			whole = &copied
+		default:
+			whole.Targets = append(whole.Targets, p.Targets...)
+		}
 	}
-	if probes == nil {
-		probes = []probe.Result{}
-	}
-	proof := &probe.Proof{
-		Machine: d.Name, Definition: d.File, Lock: result.Prepared.Lock.Digest(),
-		Targets: []probe.TargetReport{probe.NewTarget("container", seconds, list, probes)},
-	}
-	p.log("probe", d.Name, map[string]any{"ok": proof.OK(), "targets": proof.Targets})
-	return proof
+	return whole
 }
 
-// failed is the report of a machine that did not come up; its probes were not tried.
-func (p *Prover) failed(d *machine.Definition, result *build.Result, stages *probe.Stages, cause error) (*probe.Proof, error) {
-	var probes []probe.Result
-	for i := range d.Probes {
-		probes = append(probes, probe.Result{Name: probe.Name(&d.Probes[i]), Reason: "not tried: the machine did not start"})
-	}
-	return p.report(d, result, stages, probes), cause
-}
-
-// Test starts the machine under a name of its own, without published ports,
-// proves it and takes it down again.
-func (p *Prover) Test(ctx context.Context, d *machine.Definition, opt build.Options) (proof *probe.Proof, err error) {
-	if err := p.check(ctx, d); err != nil {
-		return nil, err
-	}
-	opt.Class = plan.Container
-	stages := &probe.Stages{}
-	result, err := p.build(ctx, d, opt, stages)
+// testOn tests the machine on one target.
+func (p *Prover) testOn(ctx context.Context, d *machine.Definition, target string, opt build.Options) (proof *probe.Proof, err error) {
+	o := p.run(d, target)
+	spec, err := o.make(ctx, opt, asNamed(d), testName(d.Name, target))
 	if err != nil {
-		return nil, err
-	}
-	name := testName(d.Name)
-	spec, err := p.spec(asNamed(d), result, name)
-	if err != nil {
-		return nil, err
+		return o.failed(err)
 	}
 	spec.StateDir = spec.RunDir + ".state" // a test never touches kept data
 	defer p.clear(spec, &err)
-	m, err := p.start(ctx, spec, stages)
+	m, err := o.start(ctx, spec)
 	if err != nil {
-		return p.failed(d, result, stages, err)
+		return o.failed(err)
 	}
-	return p.prove(ctx, d, result, m, stages)
+	return o.prove(ctx, m)
 }
 
 // asNamed is the definition with its hostname written out, so that the machine
@@ -122,9 +98,13 @@ func asNamed(d *machine.Definition) *machine.Definition {
 	return &named
 }
 
-// testName is unique per process, short enough for a host label.
-func testName(name string) string {
-	suffix := "-test-" + strconv.Itoa(os.Getpid())
+// testName is unique per process and target, short enough for a host label.
+func testName(name, target string) string {
+	kind := "test"
+	if target != "container" {
+		kind = target
+	}
+	suffix := "-" + kind + "-" + strconv.Itoa(os.Getpid())
 	if len(name)+len(suffix) > 63 {
 		name = name[:63-len(suffix)]
 	}
@@ -134,7 +114,7 @@ func testName(name string) string {
 // clear takes a test machine down, also when the test was interrupted.
 func (p *Prover) clear(spec supervisor.Spec, err *error) {
 	name := spec.Name
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	step := p.Progress.Step("stop " + name)
 	downErr := p.Down(ctx, name)

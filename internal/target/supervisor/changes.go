@@ -8,9 +8,13 @@ import (
 )
 
 // Changes says, in plain words, why a machine would have to be started again
-// to be what the definition and the build of this key say; empty: it is that.
-func (m *Machine) Changes(d *machine.Definition, key string) []string {
+// to be what the definition says on a target, with the build of this key;
+// empty: it is that.
+func (m *Machine) Changes(d *machine.Definition, target, key string) []string {
 	var reasons []string
+	if m.Target != target {
+		return []string{fmt.Sprintf("it is to run on target %s, and runs on %s", target, m.Target)}
+	}
 	if m.Key != key {
 		reasons = append(reasons, fmt.Sprintf("its tree changed (build %.12s, was %.12s)", key, m.Key))
 	}

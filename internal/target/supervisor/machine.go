@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -296,4 +297,14 @@ func (m *Machine) oldLog(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// ConsoleTail gives the last lines that the console has shown, as plain text;
+// empty when they cannot be had.
+func (m *Machine) ConsoleTail(ctx context.Context) string {
+	var log bytes.Buffer
+	if err := m.ConsoleLog(ctx, &log, false); err != nil {
+		return ""
+	}
+	return lastLines(log.Bytes(), consoleLines)
 }

@@ -20,8 +20,8 @@ func lastLines(data []byte, most int) string {
 		data = data[len(data)-enough:]
 	}
 	var lines []string
-	for _, line := range bytes.Split(escapes.ReplaceAll(data, nil), []byte("\n")) {
-		text := plainLine(string(line))
+	for _, line := range bytes.Split(data, []byte("\n")) {
+		text := PlainLine(string(line))
 		if text == "" {
 			continue
 		}
@@ -30,9 +30,10 @@ func lastLines(data []byte, most int) string {
 	return strings.Join(lines[max(0, len(lines)-most):], "\n")
 }
 
-// plainLine makes one line fit for a message.
-func plainLine(line string) string {
-	line = strings.TrimRight(line, "\r \t")
+// PlainLine makes one line of a console fit for a message: without control
+// sequences, and what was written last where it was written over.
+func PlainLine(line string) string {
+	line = strings.TrimRight(escapes.ReplaceAllString(line, ""), "\r \t")
 	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
 		line = line[i+1:]
 	}

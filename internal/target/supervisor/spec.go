@@ -3,6 +3,7 @@ package supervisor
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -20,6 +21,7 @@ type Spec struct {
 	Definition *machine.Definition
 	Target     string   // default "container"
 	LayerDirs  []string // for containers: the built tree as overlay lowers, top first, with owners shifted into the private range
+	Boot       *Boot    // for virtual machines: what they start from
 	Key        string   // of the build
 	TreeSize   int64    // bytes of the built tree, for probes
 
@@ -37,6 +39,19 @@ type Spec struct {
 	Env     []string      // added to init's environment
 	Binary  string        // version of slipway, for the record
 	LogSize int64         // of the console log before it is rotated; default 1 MiB
+}
+
+// Boot is what a virtual machine starts from. All paths are on the host.
+type Boot struct {
+	Disk     string `json:"disk,omitempty"` // raw image, which is not written to; empty: none
+	Kernel   string `json:"kernel,omitempty"`
+	Initrd   string `json:"initrd,omitempty"`
+	Cmdline  string `json:"cmdline,omitempty"`
+	Firmware string `json:"firmware,omitempty"` // uefi or bios: the disk's loader starts the kernel; empty: it is started directly
+	Memory   int64  `json:"memory,omitempty"`   // bytes without which it cannot start; 0: not known
+	Key      string `json:"key,omitempty"`      // of the image
+
+	QEMU json.RawMessage `json:"qemu,omitempty"` // how QEMU is run, see package vm
 }
 
 var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)

@@ -79,15 +79,22 @@ func TestUnits(t *testing.T) {
 }
 
 func TestChanges(t *testing.T) {
-	m := &Machine{Key: "k"}
+	m := &Machine{Record: Record{Target: "container"}, Key: "k"}
 	m.rec.Spec.Definition = &machine.Definition{Ports: []machine.Port{{Host: 1, Machine: 2}}}
 	same := &machine.Definition{Ports: []machine.Port{{Host: 1, Machine: 2}}, State: []string{}, Probes: []machine.Probe{{Name: "x"}}}
-	if got := m.Changes(same, "k"); len(got) != 0 {
+	if got := m.Changes(same, "container", "k"); len(got) != 0 {
 		t.Errorf("nothing changed: %v", got)
 	}
-	got := m.Changes(&machine.Definition{Restart: "always"}, "other")
+	got := m.Changes(&machine.Definition{Restart: "always"}, "container", "other")
 	if want := []string{"its tree changed (build other, was k)", "ports changed", "restart changed"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestChangedTarget(t *testing.T) {
+	m := &Machine{Record: Record{Target: "vm"}, Key: "k"}
+	if got := m.Changes(&machine.Definition{}, "uefi", "k"); !slices.Equal(got, []string{"it is to run on target uefi, and runs on vm"}) {
+		t.Errorf("got %q", got)
 	}
 }
 
