@@ -24,7 +24,7 @@ type Machine struct {
 	DHCP    bool       `json:"dhcp,omitempty"`    // configures its interface itself
 	IPv4    netip.Addr `json:"ipv4"`              // set by Announce and Attach
 	IPv6    netip.Addr `json:"ipv6"`
-	MAC     string     `json:"mac"`
+	MAC     string     `json:"mac"`    // empty: derived from the name; lower case
 	Number  uint8      `json:"number"` // last part of its addresses
 }
 
@@ -65,7 +65,10 @@ func (l *Lab) Announce(ctx context.Context, m Machine) (*Link, error) {
 		return nil, err
 	}
 	b := a.IPv4.As4()
-	m.IPv4, m.IPv6, m.MAC, m.Number = a.IPv4, a.IPv6, a.MAC.String(), b[3]
+	m.IPv4, m.IPv6, m.Number = a.IPv4, a.IPv6, b[3]
+	if m.MAC == "" {
+		m.MAC = a.MAC.String()
+	}
 	if l.isLive(m.Name) {
 		return nil, fmt.Errorf("attaching %s: a machine of that name is in the lab already", m.Name)
 	}

@@ -129,7 +129,11 @@ func TestStorage(t *testing.T) {
 	os.WriteFile(filepath.Join(host, "there"), []byte("host"), 0o644)
 	spec.Definition.State = []string{"/data"}
 	spec.Definition.Container.Binds = []machine.Bind{{Host: host, Path: "/bind/rw"}, {Host: host, Path: "/bind/ro", ReadOnly: true}}
+	spec.Definition.Shares = []machine.Share{{Host: host, Path: "/bind/shared", ReadOnly: true}}
 	m := up(t, spec)
+	if got := tool(t, m, "cat", "/bind/shared/there"); got != "host" {
+		t.Errorf("reading a share: %q", got)
+	}
 	if got := tool(t, m, "cat", "/data/first"); got != "from the tree" {
 		t.Errorf("a new volume: %q", got)
 	}

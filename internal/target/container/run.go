@@ -195,7 +195,7 @@ func (r *run) End() supervisor.Ending {
 // then use what the caller was willing to show.
 func (b *body) idMappings(start int64) []syscall.SysProcIDMap {
 	list := []syscall.SysProcIDMap{{ContainerID: 0, HostID: int(start), Size: int(b.IDs.Count)}}
-	if b.User && len(b.Spec.Definition.Container.Binds) > 0 {
+	if b.User && len(shown(b.Spec.Definition)) > 0 {
 		list = append(list, syscall.SysProcIDMap{ContainerID: b.Caller, HostID: b.Caller, Size: 1})
 	}
 	return list

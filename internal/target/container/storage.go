@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"slipway/internal/guest/wire"
+	"slipway/internal/machine"
 	"slipway/internal/sandbox"
 	"slipway/internal/target/supervisor"
 
@@ -117,7 +119,7 @@ func (b *body) mountRoot() (*rootMount, error) {
 			return nil, errors.Join(err, r.close())
 		}
 	}
-	for _, bind := range b.Spec.Definition.Container.Binds {
+	for _, bind := range shown(b.Spec.Definition) {
 		ids, err := b.bindIDs(bind.Host)
 		if err == nil {
 			err = r.stage(bind.Host, bind.Path, bind.ReadOnly, ids)
@@ -130,6 +132,16 @@ func (b *body) mountRoot() (*rootMount, error) {
 		}
 	}
 	return r, nil
+}
+
+// shown is what of the host a container sees: its own binds, and the shares
+// that every target has.
+func shown(d *machine.Definition) []machine.Bind {
+	list := slices.Clone(d.Container.Binds)
+	for _, s := range d.Shares {
+		list = append(list, machine.Bind{Host: s.Host, Path: s.Path, ReadOnly: s.ReadOnly})
+	}
+	return list
 }
 
 // stage shows source in the run folder, where the guest helper can reach it.

@@ -26,6 +26,7 @@ func (m *Machine) Changes(d *machine.Definition, target, key string) []string {
 		{"hostname", was.Hostname, d.Hostname},
 		{"init", was.Init, d.Init},
 		{"state", was.State, d.State},
+		{"shares", was.Shares, d.Shares},
 		{"ports", was.Ports, d.Ports},
 		{"outside", was.Outside, d.Outside},
 		{"restart", was.Restart, d.Restart},
