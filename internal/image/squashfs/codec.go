@@ -29,11 +29,13 @@ var codecs = map[Compression]struct {
 
 type zstdCodec struct{ *zstd.Encoder }
 
-// newZstd makes frames with a checksum and a window of at most one block,
-// which is what the kernel's decompressor has memory for.
+// newZstd makes frames with a window of at most one block, which is what the
+// kernel's decompressor has memory for. They have no checksum: the kernel gives
+// up when it has filled the last page of a block and the frame does not end
+// yet, and that happens when the checksum lies beyond a page of the image.
 func newZstd(level, blockSize int) (codec, error) {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevel(level)), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(blockSize), zstd.WithEncoderCRC(true))
+		zstd.WithWindowSize(blockSize), zstd.WithEncoderCRC(false))
 	return zstdCodec{e}, err
 }
 

@@ -30,8 +30,8 @@ import (
 // Compression is how blocks are compressed.
 type Compression string
 
-// The compressions. Zstd carries a checksum of every block, which the kernel
-// checks, and so do Gzip and XZ in their own ways.
+// The compressions. Gzip and XZ carry a checksum of every block that was made
+// smaller; Zstd could too, but not in a way that the kernel can always read.
 const (
 	Zstd Compression = "zstd" // also the empty string
 	Gzip Compression = "gzip"
