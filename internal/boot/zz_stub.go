@@ -2,13 +2,9 @@ package boot
 
 import "context"
 
-type GRUB struct{}
-
-func (a *assembly) addGRUB(context.Context) error    { return nil }
-func (a *assembly) addGRUBEFI(context.Context) error { return nil }
-func (a *assembly) addHook(context.Context) error    { return nil }
-func (a *assembly) check(context.Context) error      { return nil }
-func (a *assembly) makeRAM(context.Context) error    { return nil }
-func (a *assembly) addLogins(context.Context) error  { return nil }
-func (a *assembly) ramModules() []string             { return nil }
-func (a *assembly) ramWords() []string               { return nil }
+func (a *assembly) addHook(context.Context) error   { return nil }
+func (a *assembly) check(context.Context) error     { return nil }
+func (a *assembly) makeRAM(context.Context) error   { return nil }
+func (a *assembly) addLogins(context.Context) error { return nil }
+func (a *assembly) ramModules() []string            { return nil }
+func (a *assembly) ramWords() []string              { return nil }
