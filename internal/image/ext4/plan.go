@@ -173,7 +173,11 @@ func (p *plan) fill(size int64) error {
 	if size/blockSize > maxBlocks {
 		return fmt.Errorf("a volume of %d bytes: this writer makes ext4 of at most %d", size, int64(maxBlocks*blockSize))
 	}
-	g, ok := newGeometry(max(1, size/blockSize), p.usedInodes())
+	blocks := max(1, size/blockSize)
+	if g, ok := newGeometry(blocks, p.wantedInodes()); ok && p.place(g) <= g.capacity() {
+		return nil
+	}
+	g, ok := newGeometry(blocks, p.usedInodes())
 	if !ok {
 		return fmt.Errorf("the tree has %d files, folders and links, more than a volume of %d bytes can hold; give it at least %d bytes",
 			p.usedInodes(), size, ceil(p.usedInodes(), maxGroupInodes)*groupBlocks*blockSize)
