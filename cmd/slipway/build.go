@@ -18,13 +18,20 @@ func newBuild(env *Env) *cobra.Command {
 		Short: "Build a machine into the store, or write it as an image",
 		Long: `Build a machine. Without -o it is built into the store and its key is printed.
 With -o an image is written; its format follows the suffix:
-  dir/  .tar  .tar.zst  .tar.gz  .tar.xz
-A checksum (OUT.sha256) and a package manifest (OUT.spdx.json) lie beside it.`,
+  dir/  .tar  .tar.zst  .tar.gz  .tar.xz  .cpio  .cpio.zst  .cpio.gz  .cpio.xz
+  .squashfs               a tree
+  .raw                    a disk that boots
+  .ext4                   a file system for a guest whose kernel is started directly
+What boots has init, udev, kernel and loader; a tree has only what keys ask
+(--for says otherwise). A checksum (OUT.sha256) and a package manifest (OUT.spdx.json) lie beside it.`,
 		Example: "  slipway build web.yaml -o web.tar.zst",
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := build.CheckOutput(out); err != nil {
 				return err
+			}
+			if class == "" {
+				class = string(build.OutputClass(out))
 			}
 			b, result, err := env.build(cmd.Context(), args[0], flags, plan.Class(class))
 			if err != nil {
@@ -50,7 +57,7 @@ A checksum (OUT.sha256) and a package manifest (OUT.spdx.json) lie beside it.`,
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write an image to `OUT`; the format follows the suffix")
-	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "`CLASS` of packages: plain, container, bootable")
+	cmd.Flags().StringVar(&class, "for", "", "`CLASS` of packages: plain, container, bootable (default: what OUT needs)")
 	flags.add(cmd)
 	return streaming(env, profiling(env, cmd))
 }

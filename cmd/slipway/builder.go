@@ -12,6 +12,7 @@ import (
 	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
+	"slipway/internal/tools"
 )
 
 // The worker is a second run of this program, so the table is filled before main.
@@ -27,9 +28,11 @@ func (e *Env) builder() (*build.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	family := deb.New(s)
 	return &build.Builder{
 		Store: s, Host: host, Progress: e.reporter(),
-		Families: map[string]distro.Family{"debian": deb.New(s)},
+		Families: map[string]distro.Family{"debian": family},
+		Tools:    tools.Open(context.Background(), tools.Deps{Store: s, Family: family, Progress: e.reporter()}),
 	}, nil
 }
 

@@ -12,12 +12,14 @@ import (
 	"fmt"
 	"strconv"
 
+	"slipway/internal/boot"
 	"slipway/internal/distro"
 	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/progress"
 	"slipway/internal/sandbox"
 	"slipway/internal/store"
+	"slipway/internal/tools"
 	"slipway/internal/trace"
 )
 
@@ -27,6 +29,10 @@ type Builder struct {
 	Host     *sandbox.Host
 	Progress *progress.Reporter
 	Families map[string]distro.Family // by distribution name: "debian"
+	Tools    *tools.Tools             // foreign programs; nil: none
+	// Foreign lays out file systems that slipway does not write itself; nil:
+	// they are refused.
+	Foreign boot.Planner
 }
 
 // Options say how one build behaves.

@@ -48,7 +48,12 @@ func (b *Builder) Export(ctx context.Context, r *Result, out string) (err error)
 		return err
 	}
 	opt := image.Options{Epoch: r.Prepared.Lock.Date.Unix(), Private: layer.Meta().Kind == "secrets"}
-	if err := formats.Build(ctx, out, m, layer.Content(), opt); err != nil {
+	if formats.Bootable(out) {
+		err = b.exportBootable(ctx, r, out, opt.Private)
+	} else {
+		err = formats.Build(ctx, out, m, layer.Content(), opt)
+	}
+	if err != nil {
 		return err
 	}
 	bill, err := billOfMaterials(r)
