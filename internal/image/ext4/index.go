@@ -62,7 +62,7 @@ func newIndex(list []dirent, seed *[16]byte) (*index, error) {
 
 func (x *index) blocks() int { return 1 + x.nodes + len(x.leaves) }
 
-// pointers are the entries of an index block.
+// pointer is an entry of an index block: from which hash on, where.
 type pointer struct{ hash, block uint32 }
 
 // leafPointers name every leaf by its lowest hash. The lowest bit says that

@@ -3,6 +3,7 @@ package ext4
 import (
 	"errors"
 	"fmt"
+	"sort"
 
 	"slipway/internal/image"
 	"slipway/internal/tree"
@@ -92,7 +93,7 @@ func (t *nodes) add(i int, folders map[string]int32) error {
 	t.up[i] = up
 	switch {
 	case e.Link != "":
-		n := t.first0(e.Link)
+		n := t.nodeAt(e.Link)
 		t.of[i] = n
 		if t.list[n].links++; t.list[n].links > maxLinks {
 			return fmt.Errorf("more than %d hard links to one file, ext4 allows no more", maxLinks)
@@ -115,19 +116,10 @@ func (t *nodes) add(i int, folders map[string]int32) error {
 	return nil
 }
 
-// first0 is the node of the first name of a hard-link group.
-func (t *nodes) first0(path string) int32 {
-	e := t.m.Lookup(path)
-	lo, hi := 0, len(t.m.Entries)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if tree.Less(t.m.Entries[mid].Path, e.Path) {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return t.of[lo]
+// nodeAt is the node of a path that is in the tree.
+func (t *nodes) nodeAt(path string) int32 {
+	es := t.m.Entries
+	return t.of[sort.Search(len(es), func(i int) bool { return !tree.Less(es[i].Path, path) })]
 }
 
 // sortKids lists the entries of every folder, in the order of the manifest.
