@@ -84,7 +84,7 @@ func (e *Env) unit(name string) (*supervisor.Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return supervisor.UnitFor(name, m.Definition, binary, dir)
+	return supervisor.UnitFor(name, m.Definition, m.Target, binary, dir)
 }
 
 func runLines(lines []string) error {

@@ -34,10 +34,10 @@ it was built, boot time and restarts.`,
 				return json.NewEncoder(env.Stdout).Encode(d)
 			}
 			rows := [][2]string{
-				{"name", d.Name}, {"state", string(d.Record.State)}, {"reason", d.Reason}, {"definition", d.Definition}, {"build", d.Key},
+				{"name", d.Name}, {"target", d.Target}, {"state", string(d.Record.State)}, {"reason", d.Reason}, {"definition", d.Definition}, {"build", d.Key},
 				{"addresses", strings.Join(d.Addresses, " ")}, {"ports", strings.Join(d.Ports, " ")},
 				{"listening", strings.Join(d.Listening, ", ")}, {"init", fmt.Sprintf("%s, pid %d on the host", d.Init, d.PID)},
-				{"ids", fmt.Sprintf("root is %d on the host, %d ids", d.IDs.UID, d.IDs.Count)},
+				{"ids", idsText(d)},
 				{"limits", limitsText(d.Limits)}, {"kept", strings.Join(d.State, " ")}, {"memory", build.Bytes(d.Memory)}, {"written", build.Bytes(d.Disk)},
 				{"boot", fmt.Sprintf("%.2f s", d.Boot)}, {"restarts", fmt.Sprint(d.Restarts)},
 			}
@@ -52,6 +52,14 @@ it was built, boot time and restarts.`,
 			return nil
 		},
 	}
+}
+
+// idsText says where a container's ids are on the host.
+func idsText(d *supervisor.Details) string {
+	if d.Target != "container" {
+		return ""
+	}
+	return fmt.Sprintf("root is %d on the host, %d ids", d.IDs.UID, d.IDs.Count)
 }
 
 // limitsText names the limits that are set.

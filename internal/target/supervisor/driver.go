@@ -57,7 +57,7 @@ type Body interface {
 
 // Run is one run of a machine, from its start to the end of its init.
 type Run interface {
-	Agent() io.ReadWriteCloser // the stream of the guest's agent
+	Agent() io.ReadWriteCloser // the stream of the guest's agent; nil: it has none, and is Staged
 	Console() io.ReadWriter    // the machine's console; nil: the agent passes it on
 	PID() int                  // as ls shows it
 	Traces() []string          // what Sweep needs to know

@@ -18,9 +18,9 @@ type Unit struct {
 	Off  []string // commands before it is removed
 }
 
-// UnitFor writes the unit that starts the machine of a definition file with
-// the host. It needs a program that is still there after a restart.
-func UnitFor(name, definition, binary string, store string) (*Unit, error) {
+// UnitFor writes the unit that starts the machine of a definition file on a
+// target with the host. It needs a program that is still there after a restart.
+func UnitFor(name, definition, target, binary, store string) (*Unit, error) {
 	if !label.MatchString(name) {
 		return nil, fmt.Errorf("enabling machine %q: a name has lower-case letters, digits and hyphens", name)
 	}
@@ -30,11 +30,20 @@ func UnitFor(name, definition, binary string, store string) (*Unit, error) {
 	if !filepath.IsAbs(definition) {
 		return nil, fmt.Errorf("enabling machine %s: the definition's path %s is not absolute", name, definition)
 	}
-	u, err := hostUnit(name, definition, binary, store)
+	u, err := hostUnit(name, upWords(definition, target), binary, store)
 	if err != nil {
-		return nil, fmt.Errorf("enabling machine %s: %w; start it from its own start-up files with: %s up %s", name, err, binary, definition)
+		return nil, fmt.Errorf("enabling machine %s: %w; start it from its own start-up files with: %s %s", name, err, binary, strings.Join(upWords(definition, target), " "))
 	}
 	return u, nil
+}
+
+// upWords are the words of slipway that start the machine.
+func upWords(definition, target string) []string {
+	words := []string{"up", definition}
+	if target != "" && target != "container" {
+		words = append(words, "--on", target)
+	}
+	return words
 }
 
 // InstalledUnit is where the unit of a machine lies and how it is taken away.
@@ -43,7 +52,7 @@ func InstalledUnit(name string) (*Unit, error) {
 	if !label.MatchString(name) {
 		return nil, fmt.Errorf("disabling machine %q: a name has lower-case letters, digits and hyphens", name)
 	}
-	u, err := hostUnit(name, "", "", "")
+	u, err := hostUnit(name, nil, "", "")
 	if err != nil {
 		return nil, fmt.Errorf("disabling machine %s: %w", name, err)
 	}
@@ -51,12 +60,12 @@ func InstalledUnit(name string) (*Unit, error) {
 }
 
 // hostUnit is for the init that runs here.
-func hostUnit(name, definition, binary, store string) (*Unit, error) {
+func hostUnit(name string, up []string, binary, store string) (*Unit, error) {
 	switch {
 	case exists("/run/systemd/system"):
-		return systemdUnit(name, definition, binary, store)
+		return systemdUnit(name, up, binary, store)
 	case exists("/sbin/openrc-run") || exists("/usr/sbin/openrc-run"):
-		return openrcUnit(name, definition, binary, store), nil
+		return openrcUnit(name, up, binary, store), nil
 	}
 	return nil, errors.New("the host's init is neither systemd nor OpenRC")
 }
@@ -85,7 +94,7 @@ func lasting(binary string) error {
 	return nil
 }
 
-func systemdUnit(name, definition, binary, store string) (*Unit, error) {
+func systemdUnit(name string, up []string, binary, store string) (*Unit, error) {
 	dir, scope := "/etc/systemd/system", []string{"systemctl"}
 	target := "multi-user.target"
 	if os.Geteuid() != 0 {
@@ -103,7 +112,7 @@ func systemdUnit(name, definition, binary, store string) (*Unit, error) {
 		Off: []string{control + " disable " + unit},
 		Text: "[Unit]\nDescription=Machine " + name + " (slipway)\nAfter=network.target\n\n" +
 			"[Service]\nType=oneshot\nRemainAfterExit=yes\nDelegate=yes\nTimeoutStartSec=15min\n" +
-			"ExecStart=" + systemdWords(binary, storeArgs(store), "up", definition) + "\n" +
+			"ExecStart=" + systemdWords(binary, storeArgs(store), up...) + "\n" +
 			"ExecStop=" + systemdWords(binary, storeArgs(store), "down", name) + "\n\n" +
 			"[Install]\nWantedBy=" + target + "\n",
 	}
@@ -130,7 +139,7 @@ func systemdWords(program string, options []string, rest ...string) string {
 	return strings.Join(words, " ")
 }
 
-func openrcUnit(name, definition, binary, store string) *Unit {
+func openrcUnit(name string, up []string, binary, store string) *Unit {
 	service := "slipway-" + name
 	call := func(rest ...string) string {
 		words := append(append([]string{binary}, storeArgs(store)...), rest...)
@@ -145,7 +154,7 @@ func openrcUnit(name, definition, binary, store string) *Unit {
 		Off: []string{"rc-update del " + service},
 		Text: "#!/sbin/openrc-run\ndescription=\"Machine " + name + " (slipway)\"\n\n" +
 			"depend() {\n\tafter net localmount cgroups\n}\n\n" +
-			"start() {\n\tebegin \"Starting machine " + name + "\"\n\t" + call("up", definition) + "\n\teend $?\n}\n\n" +
+			"start() {\n\tebegin \"Starting machine " + name + "\"\n\t" + call(up...) + "\n\teend $?\n}\n\n" +
 			"stop() {\n\tebegin \"Stopping machine " + name + "\"\n\t" + call("down", name) + "\n\teend $?\n}\n\n" +
 			"status() {\n\t" + call("inspect", name) + "\n}\n",
 	}

@@ -29,6 +29,7 @@ type Details struct {
 	Keep       bool           `json:"keep"`
 	Init       string         `json:"init"` // systemd, busybox, openrc, sysv, other
 	State      []string       `json:"state_paths"`
+	Stages     []Mark         `json:"stages"` // on the way up, with the seconds since the start
 }
 
 // Inspect collects what is known about a machine.
@@ -36,7 +37,7 @@ func (m *Machine) Inspect(ctx context.Context) (*Details, error) {
 	d := &Details{
 		Record: m.Record, Reason: m.Reason, Definition: m.Definition, Key: m.Key, Listening: []string{},
 		IDs: m.rec.IDs, Limits: m.rec.Spec.Definition.Container.Limits, Restarts: m.Restarts, Keep: m.Keep,
-		Init: m.rec.Style, State: m.rec.Spec.Definition.State,
+		Init: m.rec.Style, State: m.rec.Spec.Definition.State, Stages: m.Stages,
 	}
 	if !m.Ready.IsZero() {
 		d.Boot = m.Ready.Sub(m.Started).Round(time.Millisecond).Seconds()

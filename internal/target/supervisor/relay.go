@@ -17,8 +17,11 @@ import (
 // relay passes a client's stream on to the guest.
 func (s *supervisor) relay(st *wire.Stream) wire.Reply {
 	s.mu.Lock()
-	agent := s.agent
+	agent, run := s.agent, s.run
 	s.mu.Unlock()
+	if agent == nil && run != nil {
+		return wire.Reply{Error: "the machine has no agent, because its initramfs is not slipway's (boot.initramfs); its console and its network remain"}
+	}
 	if agent == nil {
 		return wire.Reply{Error: "the machine is not running at the moment"}
 	}

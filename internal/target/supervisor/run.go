@@ -48,12 +48,9 @@ func (r *incarnation) meet(s *supervisor) error {
 	if c := r.Console(); c != nil {
 		r.show(func() { s.console.follow(c, c) })
 	}
-	r.session = wire.Client(r.Agent(), func(e wire.Event) {
-		select {
-		case r.events <- e:
-		default: // a chatty init: status lines are not worth waiting for
-		}
-	})
+	if control := r.Agent(); control != nil {
+		r.session = wire.Client(control, r.take)
+	}
 	look := time.NewTicker(200 * time.Millisecond)
 	defer look.Stop()
 	begin := time.Now()
@@ -67,6 +64,10 @@ func (r *incarnation) meet(s *supervisor) error {
 			if err := s.reached(stage); err != nil {
 				return err
 			}
+			if r.session == nil && (stage.Name == "network" || stage.Name == "login") {
+				s.setAgent(r, "other") // all that can be known of it
+				return nil
+			}
 		case <-r.Exited():
 			return r.endedEarly(s)
 		case <-s.stop:
@@ -76,6 +77,14 @@ func (r *incarnation) meet(s *supervisor) error {
 				return err
 			}
 		}
+	}
+}
+
+// take keeps what the guest says until somebody has time for it.
+func (r *incarnation) take(e wire.Event) {
+	select {
+	case r.events <- e:
+	default: // a chatty init: status lines are not worth waiting for
 	}
 }
 
@@ -93,7 +102,7 @@ func (r *incarnation) show(read func()) {
 func (r *incarnation) greeted(s *supervisor, e wire.Event) (done bool, err error) {
 	switch e.Kind {
 	case "error":
-		return false, errors.New(e.Text)
+		return false, r.staged(errors.New(e.Text))
 	case "agent":
 		if r.Console() != nil {
 			break
@@ -113,10 +122,12 @@ func (r *incarnation) greeted(s *supervisor, e wire.Event) (done bool, err error
 
 // endedEarly says why a machine ended before it could be reached.
 func (r *incarnation) endedEarly(s *supervisor) error {
-	<-r.session.Done() // what it said before its end is in r.events now
+	if r.session != nil {
+		<-r.session.Done() // what it said before its end is in r.events now
+	}
 	for len(r.events) > 0 {
-		if e := <-r.events; e.Kind == "error" {
-			return errors.New(e.Text)
+		if _, err := r.greeted(s, <-r.events); err != nil {
+			return err
 		}
 	}
 	for len(r.stages) > 0 {
@@ -124,7 +135,11 @@ func (r *incarnation) endedEarly(s *supervisor) error {
 			return err
 		}
 	}
-	err := errors.New("the machine ended before its agent answered: " + r.End().Reason)
+	return r.staged(errors.New("the machine ended before its agent answered: " + r.End().Reason))
+}
+
+// staged gives an error to the stage in which the machine is.
+func (r *incarnation) staged(err error) error {
 	if staged, ok := r.Run.(Staged); ok {
 		stage, _ := staged.Waiting()
 		return &StageError{stage, err}
@@ -198,7 +213,7 @@ func (r *incarnation) outliveScripts(s *supervisor) {
 	s.mu.Lock()
 	style := s.rec.Style
 	s.mu.Unlock()
-	if style != "sysv" && style != "openrc" {
+	if style != "sysv" && style != "openrc" || r.session == nil {
 		return
 	}
 	const script = `[ -e /etc/init.d/sendsigs ] && mkdir -p /run/sendsigs.omit.d && echo $PPID >/run/sendsigs.omit.d/slipway`
@@ -215,6 +230,9 @@ func (r *incarnation) outliveScripts(s *supervisor) {
 
 // power asks the agent; when there is none any more, the driver finds another way.
 func (r *incarnation) power(how string) error {
+	if r.session == nil {
+		return r.PowerOff()
+	}
 	answered := make(chan error, 1)
 	go func() { // an agent that reads nothing any more would hold even the question
 		st, err := r.session.Open(wire.Request{Op: "power", Target: how})
@@ -274,6 +292,8 @@ func (s *supervisor) note(r *incarnation, e wire.Event) {
 		if staged, ok := r.Run.(Staged); ok {
 			staged.Event(e.Text)
 		}
+	case e.Kind == "warning":
+		s.warn(e.Text)
 	case e.Kind == "notify" && e.Text == "READY=1":
 		s.setState(Running, "")
 	case e.Kind == "notify" && strings.HasPrefix(e.Text, "STATUS="):

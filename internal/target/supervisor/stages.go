@@ -31,6 +31,15 @@ func (s *supervisor) reached(stage Stage) error {
 	return nil
 }
 
+// warn passes on what did not keep the machine from starting.
+func (s *supervisor) warn(text string) {
+	text = statusText(text)
+	s.complain(errors.New(text))
+	if !s.wasUp {
+		s.tell(Progress{OK: true, Text: text})
+	}
+}
+
 // forgetStages begins a new run.
 func (s *supervisor) forgetStages() {
 	s.mu.Lock()

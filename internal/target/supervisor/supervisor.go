@@ -159,9 +159,13 @@ func (s *supervisor) cycle() error {
 func (s *supervisor) announce() {
 	s.wasUp = true
 	s.mu.Lock()
-	s.rec.Stages = append(s.rec.Stages, Mark{"agent", time.Since(s.rec.Started).Seconds()})
+	stage := ""
+	if s.agent != nil {
+		stage = "agent"
+		s.rec.Stages = append(s.rec.Stages, Mark{stage, time.Since(s.rec.Started).Seconds()})
+	}
 	s.mu.Unlock()
-	s.tell(Progress{Stage: "agent", OK: true, Up: true})
+	s.tell(Progress{Stage: stage, OK: true, Up: true})
 	s.status.Close()
 }
 

@@ -51,7 +51,7 @@ func TestBackOff(t *testing.T) {
 }
 
 func TestUnits(t *testing.T) {
-	u, err := systemdUnit("web", "/srv/my web/50%.yaml", "/usr/local/bin/slipway", "/srv/store")
+	u, err := systemdUnit("web", upWords("/srv/my web/50%.yaml", "container"), "/usr/local/bin/slipway", "/srv/store")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,11 +63,14 @@ func TestUnits(t *testing.T) {
 			t.Errorf("the unit lacks %s:\n%s", want, u.Text)
 		}
 	}
-	gone, err := systemdUnit("web", "", "", "") // as InstalledUnit asks
+	gone, err := systemdUnit("web", nil, "", "") // as InstalledUnit asks
 	if err != nil || gone.Path != u.Path || !slices.Equal(gone.Off, u.Off) {
 		t.Errorf("to be removed: %+v, %v; was written: %+v", gone, err, u)
 	}
-	rc := openrcUnit("web", "/srv/it's.yaml", "/usr/bin/slipway", "")
+	if u, err := systemdUnit("web", upWords("/web.yaml", "uefi"), "/usr/bin/slipway", ""); err != nil || !strings.Contains(u.Text, `"up" "/web.yaml" "--on" "uefi"`) {
+		t.Errorf("on another target: %v\n%s", err, u.Text)
+	}
+	rc := openrcUnit("web", upWords("/srv/it's.yaml", "container"), "/usr/bin/slipway", "")
 	if !strings.HasPrefix(rc.Text, "#!/sbin/openrc-run\n") || !strings.Contains(rc.Text, `'/usr/bin/slipway' 'up' '/srv/it'\''s.yaml'`) {
 		t.Errorf("OpenRC:\n%s", rc.Text)
 	}
