@@ -13,9 +13,15 @@
 //
 //	@slipway-guest agent ...
 //
+// As /init of an initramfs it brings a virtual machine or a computer up to its
+// own init; the kernel calls it as modprobe there. In an installed machine the
+// package manager runs it when a kernel comes or goes:
+//
+//	guest kernel-hook [VERSION | remove VERSION | loader]
+//
 // The leading @ tells systemd to spare the process in its final killing, so
 // that the console is seen to its end. The program imports only the standard
-// library and x/sys.
+// library, x/sys and rooms of ours that need no more.
 package main
 
 import (
@@ -55,6 +61,8 @@ func main() {
 		container()
 	case "agent":
 		agent(os.Args[2:])
+	case "kernel-hook":
+		kernelHook(os.Args[2:])
 	default:
 		os.Stderr.WriteString("slipway-guest runs inside a machine and is started by slipway\n")
 		os.Exit(2)

@@ -12,6 +12,8 @@
 //	blockid    what a block device holds: file system, UUID, label
 //	ptable     partition tables of a running machine, and their growth
 //	entries    configuration of boot loaders
+//	uki        unified kernel images
+//	hook       what happens in a machine when a kernel comes or goes
 //
 // All of them import the standard library only. Decompressors and compressors
 // that it lacks are handed in by the caller.
@@ -47,18 +49,20 @@ type Config struct {
 	Mint   []Mint   `json:"mint,omitempty"`
 	Target string   `json:"target,omitempty"` // module set: vm or disk
 
-	// Read by the kernel hook.
+	// Read by the kernel hook; the words are those of package entries.
 
-	Title    string   `json:"title,omitempty"`   // of menu entries
-	Machine  string   `json:"machine,omitempty"` // name of the entries' folder on the ESP
-	Cmdline  string   `json:"cmdline,omitempty"`
-	Modules  []string `json:"modules,omitempty"`   // wanted beside the set
-	Loaders  []string `json:"loaders,omitempty"`   // systemd-boot, uki, grub, extlinux
-	ESP      string   `json:"esp,omitempty"`       // mount point
-	Serial   string   `json:"serial,omitempty"`    // ttyS0,115200
-	Timeout  int      `json:"timeout,omitempty"`   // of the menu, in seconds
-	GrubRoot string   `json:"grub_root,omitempty"` // file system UUID where GRUB finds /boot
-	FDTDir   string   `json:"fdt_dir,omitempty"`   // for extlinux
+	Title     string   `json:"title,omitempty"`
+	Machine   string   `json:"machine,omitempty"`
+	Cmdline   string   `json:"cmdline,omitempty"`
+	Modules   []string `json:"modules,omitempty"`   // wanted beside the set
+	Initramfs string   `json:"initramfs,omitempty"` // empty: ours; distro: made by another hook; none
+	Loaders   []string `json:"loaders,omitempty"`   // systemd-boot, uki, grub, extlinux
+	ESP       string   `json:"esp,omitempty"`       // mount point; empty: there is none
+	Timeout   int      `json:"timeout,omitempty"`   // of the menu, in seconds
+	Default   string   `json:"default,omitempty"`   // kernel that starts by itself; empty: the newest
+	Place     string   `json:"place,omitempty"`     // where GRUB and u-boot find kernels
+	UUID      string   `json:"uuid,omitempty"`      // of the file system at Place
+	FDTDir    string   `json:"fdt_dir,omitempty"`
 }
 
 // Mint is something that every machine makes for itself at its first start.
