@@ -11,19 +11,34 @@ import (
 	"slipway/internal/tree"
 )
 
-// build makes an image in a temporary file.
-func (s Writer) build(ctx context.Context, m *tree.Manifest, c tree.Content, epoch int64) (v *volume, err error) {
-	if s, err = s.normal(); err != nil {
-		return nil, err
-	}
+// build makes an image and gives its size; zeros after the bytes that were
+// written are missing.
+func (s Writer) build(ctx context.Context, to *spool, m *tree.Manifest, c tree.Content, epoch int64) (size int64, err error) {
 	if err := m.Validate(); err != nil {
-		return nil, err
+		return 0, err
 	}
 	all, err := collect(m)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	n, err := newNodes(m, all)
+	if err != nil {
+		return 0, err
+	}
+	fragments, err := s.writeData(ctx, to, all, c)
+	if err != nil {
+		return 0, err
+	}
+	sb, err := s.writeMeta(ctx, to, n, fragments, image.Options{Epoch: epoch})
+	if err != nil {
+		return 0, err
+	}
+	return to.finish(sb)
+}
+
+// volume makes an image in a temporary file.
+func (s Writer) volume(ctx context.Context, m *tree.Manifest, c tree.Content, epoch int64) (*volume, error) {
+	s, err := s.normal()
 	if err != nil {
 		return nil, err
 	}
@@ -31,20 +46,12 @@ func (s Writer) build(ctx context.Context, m *tree.Manifest, c tree.Content, epo
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			to.f.Close()
-		}
-	}()
-	fragments, err := s.writeData(ctx, to, all, c)
+	size, err := s.build(ctx, to, m, c, epoch)
 	if err != nil {
+		to.close()
 		return nil, err
 	}
-	sb, err := s.writeMeta(ctx, to, n, fragments, image.Options{Epoch: epoch})
-	if err != nil {
-		return nil, err
-	}
-	return to.finish(sb)
+	return &volume{f: to.temp, used: to.n, size: size}, nil
 }
 
 // writeMeta writes all tables, in the order that the kernel checks.

@@ -2,89 +2,88 @@ package squashfs
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"os"
-
-	"slipway/internal/image"
 )
 
-// spool is the temporary file in which an image is made. It has no name, so
-// that it vanishes with the process.
+// spool is where an image is made: a temporary file, which has no name so that
+// it vanishes with the process, or the output itself if that can be patched.
 type spool struct {
-	f *os.File
 	*bufio.Writer
-	n int64 // bytes written: the offset in the image
+	n    int64       // bytes written: the offset in the image
+	at   io.WriterAt // what is written to
+	base int64       // where the image begins in it
+	temp *os.File    // nil when it is the output itself
 }
 
 func newSpool() (*spool, error) {
 	f, err := os.CreateTemp("", "slipway-squashfs-")
 	if err != nil {
-		return nil, fmt.Errorf("making a temporary file (TMPDIR names another folder for it): %w", err)
+		return nil, fmt.Errorf("making a temporary file: %w (TMPDIR names another folder for it)", err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		f.Close()
 		return nil, err
 	}
-	s := &spool{f: f, Writer: bufio.NewWriterSize(f, 1<<20)}
+	s := &spool{Writer: bufio.NewWriterSize(tempWriter{f}, 1<<20), at: f, temp: f}
 	_, err = s.Write(make([]byte, superSize)) // comes later
 	return s, err
+}
+
+// tempWriter tells that it is not the output that is full.
+type tempWriter struct{ f *os.File }
+
+func (w tempWriter) Write(b []byte) (int, error) {
+	n, err := w.f.Write(b)
+	if err != nil {
+		err = fmt.Errorf("writing a temporary file: %w (TMPDIR names another folder for it)", err)
+	}
+	return n, err
+}
+
+// direct gives a spool that is the output itself, or nil when the output
+// cannot be patched: pipes, and files that only append, fail here.
+func direct(w io.Writer) *spool {
+	f, ok := w.(interface {
+		io.WriteSeeker
+		io.WriterAt
+	})
+	if !ok {
+		return nil
+	}
+	base, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil
+	}
+	if _, err := f.WriteAt(make([]byte, superSize), base); err != nil {
+		return nil
+	}
+	if _, err := f.Seek(base+superSize, io.SeekStart); err != nil {
+		return nil
+	}
+	return &spool{Writer: bufio.NewWriterSize(w, 1<<20), n: superSize, at: f, base: base}
 }
 
 func (s *spool) Write(b []byte) (int, error) {
 	n, err := s.Writer.Write(b)
 	s.n += int64(n)
-	if err != nil {
-		err = fmt.Errorf("writing a temporary file (TMPDIR names another folder for it): %w", err)
-	}
 	return n, err
 }
 
-// finish writes the superblock and gives the volume.
-func (s *spool) finish(sb *super) (*volume, error) {
+// finish writes the superblock and gives the size of the image with padding.
+func (s *spool) finish(sb *super) (size int64, err error) {
 	sb.used = uint64(s.n)
 	if err := s.Flush(); err != nil {
-		return nil, err
+		return 0, err
 	}
-	if _, err := s.f.WriteAt(sb.append(nil), 0); err != nil {
-		return nil, err
-	}
-	return &volume{f: s.f, used: s.n, size: (s.n + padding - 1) / padding * padding}, nil
+	_, err = s.at.WriteAt(sb.append(nil), s.base)
+	return (s.n + padding - 1) / padding * padding, err
 }
 
-// volume is a finished image: used bytes of a file, padded with zeros.
-type volume struct {
-	f          *os.File
-	used, size int64
-}
-
-var (
-	_ image.Volume = (*volume)(nil)
-	_ io.Closer    = (*volume)(nil)
-)
-
-// Size implements image.Volume.
-func (v *volume) Size() int64 { return v.size }
-
-// Close gives the temporary file back.
-func (v *volume) Close() error { return v.f.Close() }
-
-// Write implements image.Volume.
-func (v *volume) Write(ctx context.Context, w io.Writer) error {
-	buf := make([]byte, 512<<10)
-	for off := int64(0); off < v.used; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		part := buf[:min(int64(len(buf)), v.used-off)]
-		if _, err := v.f.ReadAt(part, off); err != nil {
-			return fmt.Errorf("reading the temporary file: %w", err)
-		}
-		if _, err := w.Write(part); err != nil {
-			return err
-		}
-		off += int64(len(part))
+// close gives the temporary file back.
+func (s *spool) close() {
+	if s.temp != nil {
+		s.temp.Close()
 	}
-	return image.Hole(w, v.size-v.used)
 }

@@ -73,7 +73,7 @@ func Plan(ctx context.Context, m *tree.Manifest, c tree.Content, opt image.Volum
 
 // Plan is Plan with the settings of a Writer.
 func (s Writer) Plan(ctx context.Context, m *tree.Manifest, c tree.Content, opt image.VolumeOptions) (image.Volume, error) {
-	v, err := s.build(ctx, m, c, opt.Epoch)
+	v, err := s.volume(ctx, m, c, opt.Epoch)
 	if err != nil {
 		return nil, fmt.Errorf("making a squashfs filesystem: %w", err)
 	}
@@ -87,17 +87,33 @@ func (s Writer) Plan(ctx context.Context, m *tree.Manifest, c tree.Content, opt 
 }
 
 // Write implements image.Writer. The superblock is at the beginning but known
-// last, so the image is first made in a temporary file.
+// last, so the image is first made in a temporary file, unless w can be patched
+// as an *os.File can.
 func (s Writer) Write(ctx context.Context, w io.Writer, m *tree.Manifest, c tree.Content, opt image.Options) error {
-	v, err := s.build(ctx, m, c, opt.Epoch)
-	if err == nil {
-		err = v.Write(ctx, w)
-		v.Close()
-	}
-	if err != nil {
+	if err := s.write(ctx, w, m, c, opt.Epoch); err != nil {
 		return fmt.Errorf("writing a squashfs image: %w", err)
 	}
 	return nil
+}
+
+func (s Writer) write(ctx context.Context, w io.Writer, m *tree.Manifest, c tree.Content, epoch int64) error {
+	s, err := s.normal()
+	if err != nil {
+		return err
+	}
+	if to := direct(w); to != nil {
+		size, err := s.build(ctx, to, m, c, epoch)
+		if err != nil {
+			return err
+		}
+		return image.Hole(w, size-to.n)
+	}
+	v, err := s.volume(ctx, m, c, epoch)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	return v.Write(ctx, w)
 }
 
 // normal fills in defaults and checks the settings.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,6 +48,33 @@ func TestPlan(t *testing.T) {
 	_, err := Plan(ctx, tr.Manifest, tr.Content, image.VolumeOptions{Size: 8192})
 	if err == nil || !strings.Contains(err.Error(), "it needs") {
 		t.Errorf("too small: got error %v", err)
+	}
+}
+
+// An output that can be patched gets the same bytes, from where it stands on;
+// one that only appends gets them too.
+func TestDirect(t *testing.T) {
+	tr := imagetest.Compressible()
+	var want bytes.Buffer
+	if err := (Writer{}).Write(context.Background(), &want, tr.Manifest, tr.Content, image.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []int{0, os.O_APPEND} {
+		name := filepath.Join(t.TempDir(), "image")
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|flag, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.WriteString("before")
+		if err := (Writer{}).Write(context.Background(), f, tr.Manifest, tr.Content, image.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		f.WriteString("after")
+		f.Close()
+		got, _ := os.ReadFile(name)
+		if string(got) != "before"+want.String()+"after" {
+			t.Errorf("flag %#x: other bytes", flag)
+		}
 	}
 }
 
