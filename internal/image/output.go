@@ -32,6 +32,7 @@ func WriteFile(path string, private bool, write func(io.Writer) error) (sum [sha
 	}
 	err = replace(path, mode, func(f *os.File) error {
 		w := newSparseFile(f, h)
+		defer w.close()
 		if err := write(w); err != nil {
 			return err
 		}
