@@ -149,14 +149,19 @@ func (a *assembly) rootModules(set string) []string {
 	return out
 }
 
-// packer compresses with what the kernel can unpack. The configuration of a
-// distribution's kernel lies beside it; any other is taken to know gzip.
+// packer compresses with what the kernel can unpack.
 func (a *assembly) packer(k *booted) func(io.Writer) (io.WriteCloser, error) {
-	config, err := a.read("boot/config-"+k.Version, 4<<20)
-	if err == nil && bytes.Contains(config, []byte("\nCONFIG_RD_ZSTD=y\n")) {
+	if a.knowsZstd(k) {
 		return compress.Zstd.Writer
 	}
 	return compress.Gzip.Writer
+}
+
+// knowsZstd asks the kernel's configuration, which distributions put beside
+// it; any other kernel is taken to know gzip alone.
+func (a *assembly) knowsZstd(k *booted) bool {
+	config, err := a.read("boot/config-"+k.Version, 4<<20)
+	return err == nil && bytes.Contains(config, []byte("\nCONFIG_RD_ZSTD=y\n"))
 }
 
 // decompress opens a compressed module.

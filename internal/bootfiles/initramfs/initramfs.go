@@ -132,6 +132,9 @@ func write(out io.Writer, root fs.FS, opt Options, s *selection) error {
 		if err := writeModules(a, root, opt, s, made); err != nil {
 			return err
 		}
+		if err := writeFirmware(a, root, opt, s, made); err != nil {
+			return err
+		}
 	}
 	for _, f := range opt.Extra {
 		if err := writeExtra(a, f, made); err != nil {
