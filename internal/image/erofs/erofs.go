@@ -40,6 +40,7 @@ func (w Writer) Write(ctx context.Context, out io.Writer, m *tree.Manifest, c tr
 	if err != nil {
 		return err
 	}
+	defer v.(io.Closer).Close()
 	return v.Write(ctx, out)
 }
 
@@ -103,3 +104,12 @@ type time struct {
 
 // Size implements image.Volume.
 func (v *volume) Size() int64 { return v.size }
+
+// Close gives the temporary file back, if there is one. A volume that is not
+// closed does so when it is collected.
+func (v *volume) Close() error {
+	if v.spool == nil {
+		return nil
+	}
+	return v.spool.f.Close()
+}

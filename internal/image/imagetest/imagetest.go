@@ -38,6 +38,9 @@ type Format struct {
 type Judge struct {
 	Name    string // for reports
 	Extract func(image, dir string) error
+	// Release undoes what Extract did when that was, for example, a mount; nil
+	// when there is nothing to undo.
+	Release func(dir string) error
 	// Available tells why the judge cannot be asked; empty when it can.
 	Available func() string
 	// Lost takes away what this judge does not restore.
@@ -47,25 +50,38 @@ type Judge struct {
 // Run puts a format to all tests.
 func Run(t *testing.T, f Format) {
 	for _, tr := range Trees() {
-		t.Run(tr.Name, func(t *testing.T) {
-			name := filepath.Join(t.TempDir(), "image"+f.Suffix)
-			if _, err := image.WriteFile(name, false, func(w io.Writer) error {
-				return f.Writer.Write(context.Background(), w, tr.Manifest, tr.Content, image.Options{})
-			}); err != nil {
-				t.Fatal(err)
-			}
-			want := without(tr.Manifest, f.Lost)
-			if f.Read != nil {
-				checkReader(t, f, name, want, tr.Content)
-			}
-			for _, j := range f.Judges {
-				t.Run(j.Name, func(t *testing.T) { ask(t, j, name, want) })
-			}
-		})
+		t.Run(tr.Name, func(t *testing.T) { RunTree(t, f, tr.Manifest, tr.Content) })
 	}
 	t.Run("deterministic", func(t *testing.T) { deterministic(t, f) })
 	t.Run("epoch", func(t *testing.T) { epoch(t, f) })
 	t.Run("errors", func(t *testing.T) { failures(t, f) })
+}
+
+// RunTree writes one tree, reads it back and asks the judges.
+func RunTree(t *testing.T, f Format, m *tree.Manifest, c tree.Content) {
+	name := filepath.Join(t.TempDir(), "image"+f.Suffix)
+	if _, err := image.WriteFile(name, false, func(w io.Writer) error {
+		return f.Writer.Write(context.Background(), w, m, c, image.Options{})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := without(m, f.Lost)
+	if f.Read != nil {
+		checkReader(t, f, name, want)
+	}
+	for _, j := range f.Judges {
+		t.Run(j.Name, func(t *testing.T) { ask(t, j, name, want) })
+	}
+}
+
+// RunHuge is RunTree of the tree of a file larger than 4 GiB. It takes tens of
+// seconds and is left out of short tests.
+func RunHuge(t *testing.T, f Format) {
+	if testing.Short() {
+		t.Skip("writing 4 GiB is left out of short tests")
+	}
+	m, c := Huge()
+	RunTree(t, f, m, c)
 }
 
 // without copies a manifest and takes things away; sockets always.
@@ -82,7 +98,7 @@ func without(m *tree.Manifest, lost func(*tree.Manifest)) *tree.Manifest {
 	return out
 }
 
-func checkReader(t *testing.T, f Format, name string, want *tree.Manifest, c tree.Content) {
+func checkReader(t *testing.T, f Format, name string, want *tree.Manifest) {
 	t.Helper()
 	got, gotContent, err := f.Read(name)
 	if err != nil {
@@ -96,24 +112,26 @@ func checkReader(t *testing.T, f Format, name string, want *tree.Manifest, c tre
 		if e.Type != tree.File || i%50 > 8 { // a few of many
 			continue
 		}
-		if !bytes.Equal(load(t, c, e.Digest), load(t, gotContent, e.Digest)) {
+		if got := digest(t, gotContent, e.Digest); got != e.Digest {
 			t.Errorf("content of %q is another", e.Path)
 		}
 	}
 }
 
-func load(t *testing.T, c tree.Content, d tree.Digest) []byte {
+// digest reads a content.
+func digest(t *testing.T, c tree.Content, d tree.Digest) (got tree.Digest) {
 	t.Helper()
 	r, err := c.Open(d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
 		t.Fatal(err)
 	}
-	return b
+	h.Sum(got[:0])
+	return got
 }
 
 // ask lets a judge extract, and compares what lies on the disk.
@@ -122,15 +140,23 @@ func ask(t *testing.T, j Judge, name string, want *tree.Manifest) {
 		t.Skip(why)
 	}
 	dir := t.TempDir()
-	want = without(without(want, onDisk(dir)), j.Lost)
+	disk := onDisk(dir)
+	want = without(without(want, disk), j.Lost)
 	if err := j.Extract(name, dir); err != nil {
 		t.Fatal(err)
+	}
+	if j.Release != nil {
+		defer func() {
+			if err := j.Release(dir); err != nil {
+				t.Error(err)
+			}
+		}()
 	}
 	got, err := tree.Scan(context.Background(), dir, tree.ScanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = without(without(got, onDisk(dir)), j.Lost)
+	got = without(without(got, disk), j.Lost)
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("extracted: (-written +extracted)\n%s", d)
 	}
