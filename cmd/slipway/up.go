@@ -58,7 +58,7 @@ func (e *Env) prover() (*target.Prover, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target.Prover{Builder: b, Progress: e.reporter()}, nil
+	return &target.Prover{Builder: b, Progress: e.reporter(), Imager: &target.Images{Builder: b}}, nil
 }
 
 // writeProof writes one target as a table, several side by side.

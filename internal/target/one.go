@@ -106,7 +106,7 @@ func (o *one) spec(d *machine.Definition, name string) (supervisor.Spec, error) 
 
 // start starts a machine and waits until its init has reached its goal.
 func (o *one) start(ctx context.Context, spec supervisor.Spec) (*supervisor.Machine, error) {
-	if err := o.Builder.Store.Pin("machine-"+spec.Name, o.result.Key); err != nil {
+	if err := o.pin(spec); err != nil {
 		return nil, err
 	}
 	step := o.Progress.Step("start " + spec.Name)
@@ -126,7 +126,7 @@ func (o *one) start(ctx context.Context, spec supervisor.Spec) (*supervisor.Mach
 			o.stages.Add("start", 0, err)
 		}
 		o.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": false, "target": o.target, "error": err.Error()})
-		return nil, errors.Join(err, o.Builder.Store.Unpin("machine-"+spec.Name))
+		return nil, errors.Join(err, o.unpin(spec.Name))
 	}
 	if err := o.pinKept(spec); err != nil {
 		return m, err

@@ -140,5 +140,5 @@ func (p *Prover) Down(ctx context.Context, name string) error {
 	}
 	p.log("stop", name, map[string]any{"ok": true})
 	p.renewSSH(m.SSHDir(), name)
-	return p.Builder.Store.Unpin("machine-" + name)
+	return p.unpin(name)
 }

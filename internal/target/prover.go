@@ -100,6 +100,20 @@ func (p *Prover) running(ctx context.Context, d *machine.Definition, spec superv
 	return nil, err
 }
 
+// pin keeps what a machine runs from in the store: its build and its image.
+func (o *one) pin(spec supervisor.Spec) error {
+	store := o.Builder.Store
+	err := store.Pin("machine-"+spec.Name, o.result.Key)
+	if spec.Boot != nil && err == nil {
+		err = store.Pin("image-"+spec.Name, spec.Boot.Key)
+	}
+	return err
+}
+
+func (p *Prover) unpin(name string) error {
+	return errors.Join(p.Builder.Store.Unpin("machine-"+name), p.Builder.Store.Unpin("image-"+name))
+}
+
 // pinKept keeps the build of what a machine keeps for as long as that is there,
 // also while the machine does not run.
 func (p *Prover) pinKept(spec supervisor.Spec) error {

@@ -43,7 +43,8 @@ type Spec struct {
 
 // Boot is what a virtual machine starts from. All paths are on the host.
 type Boot struct {
-	Disk     string `json:"disk,omitempty"` // raw image, which is not written to; empty: none
+	Disk     string `json:"disk,omitempty"`      // raw image, which is not written to; empty: none
+	DiskSize int64  `json:"disk_size,omitempty"` // of the disk as the machine sees it; 0: the image's
 	Kernel   string `json:"kernel,omitempty"`
 	Initrd   string `json:"initrd,omitempty"`
 	Cmdline  string `json:"cmdline,omitempty"`

@@ -174,6 +174,13 @@ func (w *watcher) settle() {
 	}
 }
 
+// reachedNetwork notes that the machine answers on its network.
+func (w *watcher) reachedNetwork() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tell("network", w.now())
+}
+
 // tell passes on the end of a stage, once.
 func (w *watcher) tell(stage string, at time.Time) {
 	if w.told[stage] {

@@ -1,0 +1,64 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+
+	"slipway/internal/boot"
+	"slipway/internal/build"
+	"slipway/internal/machine"
+	"slipway/internal/target/supervisor"
+	"slipway/internal/target/vm"
+)
+
+// Images makes images with a builder, and finds its programs among its tools.
+type Images struct {
+	Builder *build.Builder
+
+	slow sync.Once // how slow machines are is said once
+}
+
+var _ Imager = (*Images)(nil)
+
+// Boot makes what a machine starts from on a target. All targets with a disk
+// have the same one, as long as it has a loader.
+func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Result, target string) (*supervisor.Boot, error) {
+	b := i.Builder
+	if b.Tools == nil {
+		return nil, errors.New("this program has no tools to run virtual machines with")
+	}
+	programs, slow, err := vm.Find(ctx, b.Tools, d, filepath.Join(b.Store.Dir(), "tmp"))
+	if err != nil {
+		return nil, err
+	}
+	if slow != "" {
+		i.slow.Do(func() { b.Progress.Note(slow) })
+	}
+	made, err := b.Boot(ctx, r, imageFor(d, target))
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range made.Warnings {
+		b.Progress.Note(w)
+	}
+	out := &supervisor.Boot{Key: made.Key, Disk: made.Disk, DiskSize: made.DiskSize, Memory: made.Memory, QEMU: programs}
+	if target == "uefi" || target == "bios" {
+		out.Firmware = target
+		return out, nil
+	}
+	out.Kernel, out.Initrd, out.Cmdline = made.Kernel, made.Initrd, made.Cmdline
+	return out, nil
+}
+
+// imageFor is the image that a target starts.
+func imageFor(d *machine.Definition, target string) boot.Target {
+	switch {
+	case target == "ram":
+		return boot.RAM
+	case d.NoDisk():
+		return boot.VM
+	}
+	return boot.Disk
+}

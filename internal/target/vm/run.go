@@ -1,0 +1,218 @@
+package vm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"slipway/internal/guest/wire"
+	"slipway/internal/lab"
+	"slipway/internal/target/qemu"
+	"slipway/internal/target/supervisor"
+)
+
+// run is one run of QEMU.
+type run struct {
+	*watcher
+	vm      *qemu.VM
+	console console
+	link    *supervisor.Attachment
+	links   []*lab.Link // of further cards
+	stop    context.CancelFunc
+}
+
+var (
+	_ supervisor.Run    = (*run)(nil)
+	_ supervisor.Staged = (*run)(nil)
+)
+
+// Start starts QEMU and tells the guest what it is to be.
+func (b *body) Start() (_ supervisor.Run, err error) {
+	ctx, stop := context.WithCancel(context.Background())
+	r := &run{stop: stop}
+	defer func() {
+		if err != nil {
+			r.Kill()
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	config, err := b.config()
+	if err != nil {
+		return nil, err
+	}
+	if r.link, err = b.attach(r, &config); err != nil {
+		return nil, err
+	}
+	r.watcher = newWatcher(b.Spec.Target, time.Now)
+	if r.vm, err = qemu.Start(ctx, config); err != nil {
+		return nil, err
+	}
+	r.console = console{r.vm.Console, r.watcher}
+	if r.link.Link != nil {
+		go func() {
+			if awaitNetwork(ctx, r.link.Link.IPv4) {
+				r.reachedNetwork()
+			}
+		}()
+	}
+	if r.vm.Agent != nil {
+		return r, r.configure(b)
+	}
+	return r, nil
+}
+
+// config is the machine without its network cards.
+func (b *body) config() (qemu.Config, error) {
+	d, boot := b.Spec.Definition, b.Spec.Boot
+	c := qemu.Config{
+		Programs: &b.programs, Accel: b.programs.Accel, Name: b.Spec.Name, Arch: d.Arch, RunDir: b.Spec.RunDir,
+		CPU: d.VM.CPU, CPUs: d.VM.CPUs, Pin: d.VM.Pin, Memory: int64(memory(&b.Spec)),
+		NoReboot: true, NoAgent: d.DistroInitramfs(),
+		Boot: qemu.Boot{Firmware: boot.Firmware, Kernel: boot.Kernel, Initrd: boot.Initrd, Cmdline: boot.Cmdline, Vars: b.path(varsFile)},
+	}
+	if c.CPUs == 0 {
+		c.CPUs = 2
+	}
+	for i, s := range d.Shares {
+		c.Shares = append(c.Shares, qemu.Share{Tag: shareTag(i), Path: s.Host, ReadOnly: s.ReadOnly})
+	}
+	if d.VM.TPM {
+		c.TPM = b.path(tpmDir)
+		if err := os.MkdirAll(c.TPM, 0o700); err != nil {
+			return c, fmt.Errorf("making the folder of the TPM: %w", err)
+		}
+	}
+	var err error
+	c.Disks, err = b.disks()
+	return c, err
+}
+
+// shareTag names a share to the guest.
+func shareTag(i int) string { return "share" + strconv.Itoa(i) }
+
+// configure sends the guest helper what the machine is to be. The helper reads
+// it once its driver has the port; until then QEMU keeps it.
+func (r *run) configure(b *body) error {
+	cfg := b.Config(r.link)
+	cfg.Network = b.interfaces(r.link)
+	for i, s := range b.Spec.Definition.Shares {
+		cfg.Mounts = append(cfg.Mounts, wire.Mount{Kind: r.vm.Shares[i].Type, Source: shareTag(i), Path: s.Path, ReadOnly: s.ReadOnly})
+	}
+	payload, err := json.Marshal(cfg)
+	if err != nil {
+		return fmt.Errorf("encoding the guest's configuration: %w", err)
+	}
+	frame := wire.Frame{Kind: wire.KindConfig, Payload: payload}
+	go wire.WriteFrame(r.vm.Agent, frame) // a guest that never reads it is seen to hang
+	return nil
+}
+
+// console is the serial port, with somebody who reads along.
+type console struct {
+	net.Conn
+	seen io.Writer
+}
+
+func (c console) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.seen.Write(p[:n])
+	return n, err
+}
+
+// Agent is the host's end of the helper's port.
+func (r *run) Agent() io.ReadWriteCloser {
+	if r.vm.Agent == nil {
+		return nil
+	}
+	return r.vm.Agent
+}
+
+// Console is the serial port.
+func (r *run) Console() io.ReadWriter { return r.console }
+
+// PID is QEMU's.
+func (r *run) PID() int { return r.vm.PID }
+
+// Traces name QEMU.
+func (r *run) Traces() []string { return []string{trace(r.vm.PID)} }
+
+// Link is the machine's place in the lab.
+func (r *run) Link() *supervisor.Attachment { return r.link }
+
+// Exited is closed when QEMU has gone.
+func (r *run) Exited() <-chan struct{} { return r.vm.Done() }
+
+// PowerOff presses the power button, which guests may ignore.
+func (r *run) PowerOff() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return r.vm.PowerDown(ctx)
+}
+
+// Kill pulls the plug.
+func (r *run) Kill() {
+	if r.vm != nil {
+		r.vm.Quit(context.Background()) // it is killed when it does not answer
+	}
+}
+
+// Close gives up what the run had; QEMU has gone.
+func (r *run) Close() error {
+	r.stop()
+	var errs []error
+	if r.vm != nil {
+		for _, c := range []net.Conn{r.vm.Console, r.vm.Agent} {
+			if c != nil {
+				c.Close()
+			}
+		}
+	}
+	for _, l := range r.links {
+		errs = append(errs, l.Close())
+	}
+	if r.link != nil {
+		errs = append(errs, r.link.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// End turns the end of QEMU into words.
+func (r *run) End() supervisor.Ending {
+	err := r.vm.Wait()
+	var end *qemu.EndError
+	switch failed := r.failure(); {
+	case failed != nil:
+		return supervisor.Ending{State: supervisor.Failed, Reason: failed.Error()}
+	case errors.As(err, &end):
+		return supervisor.Ending{State: supervisor.Failed, Reason: strings.Join(append([]string{end.Reason}, end.Stderr...), ": ")}
+	case err != nil:
+		return supervisor.Ending{State: supervisor.Failed, Reason: err.Error()}
+	}
+	switch how := r.vm.End(); how {
+	case "guest-reset":
+		return supervisor.Ending{State: supervisor.Stopped, Reboot: true}
+	case "guest-shutdown":
+		return supervisor.Ending{State: supervisor.Stopped, Reason: "it powered itself off"}
+	default:
+		return supervisor.Ending{State: supervisor.Failed, Reason: "it was switched off (" + how + ")"}
+	}
+}
+
+// Memory is what QEMU occupies, which is what of the guest's memory has been
+// used once and its own.
+func (r *run) Memory() int64 {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", r.vm.PID))
+	f := strings.Fields(string(data)) // proc(5): size resident shared ...
+	if err != nil || len(f) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(f[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}

@@ -1,0 +1,130 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"slipway/internal/image/qcow2"
+	"slipway/internal/machine"
+	"slipway/internal/target/qemu"
+	"slipway/internal/target/supervisor"
+)
+
+// body is a virtual machine's storage.
+type body struct {
+	*supervisor.Host
+	programs programs
+}
+
+// overlayFile takes what the machine writes to its disk.
+const overlayFile = "disk.qcow2"
+
+// varsFile holds the variables of UEFI.
+const varsFile = "efivars.fd"
+
+// tpmDir is the folder of the TPM's state.
+const tpmDir = "tpm"
+
+func (b *body) path(name string) string { return filepath.Join(b.Spec.RunDir, name) }
+
+// disks makes those disks of the machine that are not there yet.
+func (b *body) disks() ([]qemu.Disk, error) {
+	d := b.Spec.Definition
+	var list []qemu.Disk
+	if image := b.Spec.Boot.Disk; image != "" {
+		if err := b.overlay(image); err != nil {
+			return nil, err
+		}
+		list = append(list, qemu.Disk{
+			Path: b.path(overlayFile), Format: "qcow2", Bus: d.VM.Bus, Serial: diskSerial(d),
+			Sector: d.Disk.SectorSize, Boot: 1, Ephemeral: !b.Spec.Keep,
+		})
+	}
+	for i, extra := range d.VM.Disks {
+		disk, err := b.extraDisk(i, extra)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, disk)
+	}
+	return list, nil
+}
+
+// diskSerial is the first disk's: serials of virtio disks have at most 20 bytes.
+func diskSerial(d *machine.Definition) string {
+	serial := d.VM.Serial
+	if serial == "" {
+		serial = d.Name
+	}
+	return serial[:min(len(serial), 20)]
+}
+
+// overlay makes the overlay over an image, unless one was kept.
+func (b *body) overlay(image string) error {
+	if _, err := os.Stat(b.path(overlayFile)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	st, err := os.Stat(image)
+	if err != nil {
+		return err
+	}
+	if err := qcow2.Overlay(b.path(overlayFile), image, "raw", max(b.Spec.Boot.DiskSize, st.Size())); err != nil {
+		return fmt.Errorf("making the machine's own layer over its disk: %w", err)
+	}
+	return nil
+}
+
+// extraDisk is a further disk: the host's own, or an empty one in the run folder.
+func (b *body) extraDisk(i int, want machine.VMDisk) (qemu.Disk, error) {
+	disk := qemu.Disk{Path: want.File, Format: "raw", Bus: want.Bus, Serial: want.Serial, Slot: want.Slot}
+	if want.File != "" {
+		return disk, nil
+	}
+	disk.Path, disk.Ephemeral = b.path("disk"+strconv.Itoa(i+2)+".raw"), !b.Spec.Keep
+	f, err := os.OpenFile(disk.Path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return disk, fmt.Errorf("making disk %d of the machine: %w", i+2, err)
+	}
+	defer f.Close()
+	if err := f.Truncate(int64(want.Size)); err != nil {
+		return disk, fmt.Errorf("making disk %d of the machine: %w", i+2, err)
+	}
+	return disk, nil
+}
+
+// own lists the files that the machine has written.
+func (b *body) own() []string {
+	list := []string{b.path(overlayFile), b.path(varsFile)}
+	for i := range b.Spec.Definition.VM.Disks {
+		list = append(list, b.path("disk"+strconv.Itoa(i+2)+".raw"))
+	}
+	return list
+}
+
+// Reset throws away what the machine has written.
+func (b *body) Reset() error {
+	var errs []error
+	for _, path := range append(b.own(), b.path(tpmDir)) {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
+}
+
+// Written is what its disks occupy on the host.
+func (b *body) Written() int64 {
+	var sum int64
+	for _, path := range b.own() {
+		if st, err := os.Stat(path); err == nil {
+			sum += st.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+	}
+	return sum
+}
+
+// Close has nothing to remove that does not go with the folder.
+func (b *body) Close() error { return nil }
