@@ -108,7 +108,7 @@ func interpreted(program string) bool {
 }
 
 func findProgram(root, name string) (string, error) {
-	for _, dir := range []string{"usr/bin", "usr/sbin", "usr/libexec", "usr/lib/qemu", "usr/local/bin"} {
+	for _, dir := range []string{"usr/bin", "usr/sbin", "usr/libexec", "usr/local/bin"} {
 		full := filepath.Join(root, dir, name)
 		full, err := filepath.EvalSymlinks(full)
 		if errors.Is(err, fs.ErrNotExist) {
