@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"slipway/internal/image"
 )
 
@@ -60,7 +62,35 @@ func (f *File) Write(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer r.Close()
-	return copyHoles(ctx, w, io.NewSectionReader(r, f.skip, f.size), f.size)
+	out, end := &image.Counter{W: w}, f.skip+f.size
+	for at := f.skip; at < end; {
+		start, stop := extent(r, at, end)
+		if err := image.Hole(out, start-at); err != nil {
+			return err
+		}
+		if err := copyHoles(ctx, out, io.NewSectionReader(r, start, stop-start), stop-start); err != nil {
+			return err
+		}
+		at = stop
+	}
+	return nil
+}
+
+// extent is the next stretch of a file that may have data, from at on. Where
+// holes cannot be told it is all of it.
+func extent(f *os.File, at, end int64) (start, stop int64) {
+	start, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+	if err == unix.ENXIO { // none any more
+		return end, end
+	}
+	if err != nil {
+		return at, end
+	}
+	stop, err = unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE)
+	if err != nil || stop <= start {
+		return min(start, end), end
+	}
+	return min(start, end), min(stop, end)
 }
 
 // copyHoles copies exactly size bytes, zeros as holes.

@@ -68,13 +68,30 @@ func request(l machine.Disk) Request {
 func write(t *testing.T, d *Disk) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "disk")
-	if _, err := image.WriteFile(name, false, func(w io.Writer) error { return d.Write(context.Background(), w) }); err != nil {
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := d.Write(context.Background(), sparse{f}); err != nil {
+		t.Fatal(err)
+	}
+	at, _ := f.Seek(0, io.SeekCurrent)
+	if err := f.Truncate(at); err != nil {
 		t.Fatal(err)
 	}
 	if st, _ := os.Stat(name); st.Size() != d.Size() {
 		t.Fatalf("%d bytes, Size says %d", st.Size(), d.Size())
 	}
 	return name
+}
+
+type sparse struct{ *os.File }
+
+// Hole implements image.Holer.
+func (f sparse) Hole(n int64) error {
+	_, err := f.Seek(n, io.SeekCurrent)
+	return err
 }
 
 type part = machine.Partition
@@ -337,17 +354,27 @@ func TestWriteAgain(t *testing.T) {
 
 func TestFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "blob")
-	want := append(bytes.Repeat([]byte{1}, 70000), make([]byte, 200000)...)
-	os.WriteFile(name, want, 0o600)
-	f, err := OpenFile(name, 512)
-	if err != nil {
+	want := append(bytes.Repeat([]byte{1}, 70000), make([]byte, 5<<20)...)
+	want = append(want, "end"...)
+	if _, err := image.WriteFile(name, false, func(w io.Writer) error {
+		w.Write(want[:70000])
+		image.Hole(w, 5<<20)
+		_, err := io.WriteString(w, "end")
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	if err := f.Write(context.Background(), &out); err != nil || !bytes.Equal(out.Bytes(), want[512:]) || f.Size() != int64(len(want)-512) {
-		t.Errorf("%d bytes, %v", out.Len(), err)
+	for _, skip := range []int64{0, 512, 70000, 100000, 70000 + 5<<20, int64(len(want))} {
+		f, err := OpenFile(name, skip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := f.Write(context.Background(), &out); err != nil || !bytes.Equal(out.Bytes(), want[skip:]) || f.Size() != int64(len(want))-skip {
+			t.Errorf("without %d: %d bytes, %v", skip, out.Len(), err)
+		}
 	}
-	if _, err := OpenFile(name, 300000); err == nil {
+	if _, err := OpenFile(name, 30<<20); err == nil {
 		t.Error("more skipped than there is")
 	}
 }

@@ -8,6 +8,7 @@ package partition
 
 import (
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -179,6 +180,28 @@ func (t *Table) Tail() ([]byte, error) {
 		return nil, nil
 	}
 	return t.gptTail(), nil
+}
+
+// WriteAt puts the table on a disk of its size: the second copy first, so that
+// the first one never speaks of a copy that is not there.
+func (t *Table) WriteAt(w io.WriterAt) error {
+	head, err := t.Head()
+	if err != nil {
+		return err
+	}
+	tail, err := t.Tail()
+	if err != nil {
+		return err
+	}
+	if len(tail) > 0 {
+		if _, err := w.WriteAt(tail, t.Size-int64(len(tail))); err != nil {
+			return fmt.Errorf("writing the second copy of the partition table: %w", err)
+		}
+	}
+	if _, err := w.WriteAt(head, 0); err != nil {
+		return fmt.Errorf("writing the partition table: %w", err)
+	}
+	return nil
 }
 
 // Resized is the table for a disk of another size: the second copy of a GPT

@@ -47,19 +47,17 @@ func sample(kind string, sector int) *Table {
 	return t
 }
 
+// memory is a disk.
+type memory []byte
+
+func (m memory) WriteAt(b []byte, at int64) (int, error) { return copy(m[at:], b), nil }
+
 func render(t *testing.T, table *Table) []byte {
 	t.Helper()
-	head, err := table.Head()
-	if err != nil {
+	disk := make(memory, table.Size)
+	if err := table.WriteAt(disk); err != nil {
 		t.Fatal(err)
 	}
-	tail, err := table.Tail()
-	if err != nil {
-		t.Fatal(err)
-	}
-	disk := make([]byte, table.Size)
-	copy(disk, head)
-	copy(disk[len(disk)-len(tail):], tail)
 	return disk
 }
 
@@ -136,6 +134,23 @@ func run(t *testing.T, name string, args ...string) string {
 		t.Errorf("%s: %v\n%s", name, err, out)
 	}
 	return string(out)
+}
+
+// TestLargeSectors asks fdisk, which takes the size of sectors as an option.
+func TestLargeSectors(t *testing.T) {
+	for _, kind := range []string{GPT, MBR} {
+		table := sample(kind, 4096)
+		name := filepath.Join(t.TempDir(), "disk")
+		if err := os.WriteFile(name, render(t, table), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out := run(t, "fdisk", "-b", "4096", "-l", "-o", "Start,Sectors", name)
+		for _, p := range table.Parts {
+			if want := fmt.Sprintf("%5d %7d", p.Start/4096, p.Size/4096); !strings.Contains(out, want) {
+				t.Errorf("fdisk says\n%s\nnot %s", out, want)
+			}
+		}
+	}
 }
 
 // TestGolden holds the bytes of a table: sector by sector what is not zero.
@@ -292,15 +307,11 @@ func FuzzRead(f *testing.F) {
 			s := sample(kind, sector)
 			s.Size, s.Parts = 128<<10, s.Parts[:1]
 			s.Parts[0].Start, s.Parts[0].Size = 32<<10, 32<<10
-			head, err := s.Head()
-			if err != nil {
+			disk := make(memory, s.Size)
+			if err := s.WriteAt(disk); err != nil {
 				f.Fatal(err)
 			}
-			tail, _ := s.Tail()
-			disk := make([]byte, s.Size)
-			copy(disk, head)
-			copy(disk[len(disk)-len(tail):], tail)
-			f.Add(disk)
+			f.Add([]byte(disk))
 			f.Add(append(make([]byte, 4096), disk[4096:]...))
 		}
 	}
@@ -310,14 +321,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil || got.Kind == MBR { // logical partitions are not written
 			return
 		}
-		head, err := got.Head()
-		if err != nil {
-			t.Fatal(err)
-		}
-		tail, _ := got.Tail()
-		disk := make([]byte, got.Size)
-		copy(disk, head)
-		copy(disk[len(disk)-len(tail):], tail)
+		disk := render(t, got)
 		again, err := Read(bytes.NewReader(disk), int64(len(disk)), got.Sector)
 		got.Damage = ""
 		if err != nil || !reflect.DeepEqual(got, again) {

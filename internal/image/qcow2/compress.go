@@ -112,6 +112,7 @@ type decoder struct {
 	deflate io.ReadCloser
 	zstd    *zstd.Decoder
 	in      bytes.Reader
+	data    []byte // compressed
 }
 
 // decompress fills a cluster from data with something else behind it.

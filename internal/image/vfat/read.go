@@ -19,17 +19,21 @@ type FS struct {
 	geo   geometry
 	start uint32 // first cluster of the root, FAT32
 	root  *file
+	left  int64 // bytes of folders that may still be read
 }
 
 // maxNames bounds what Open reads: no boot partition has a million names.
-const maxNames = 1 << 20
+const (
+	maxNames   = 1 << 20
+	maxFolders = 256 << 20 // bytes
+)
 
 var errChain = errors.New("its chain of clusters is broken")
 
 // Open reads a FAT of at most size bytes. The reader is foreign input: what
 // does not fit together is an error.
 func Open(r io.ReaderAt, size int64) (*FS, error) {
-	f := &FS{r: r}
+	f := &FS{r: r, left: maxFolders}
 	if err := f.open(size); err != nil {
 		return nil, fmt.Errorf("reading a FAT file system: %w", err)
 	}

@@ -67,7 +67,7 @@ func (f *FS) readFolder(d *file) error {
 	}
 	var all []byte
 	for c := d.first; ; {
-		if len(all) >= maxDir {
+		if f.left -= f.geo.clusterSize(); len(all) >= maxDir || f.left < 0 {
 			return errChain
 		}
 		b := make([]byte, f.geo.clusterSize())
@@ -79,12 +79,15 @@ func (f *FS) readFolder(d *file) error {
 		if err != nil {
 			return err
 		}
-		if last {
+		if last || ended(b) {
 			return f.parseFolder(d, all)
 		}
 		c = next
 	}
 }
+
+// ended tells whether the last entry of a cluster says that there are no more.
+func ended(b []byte) bool { return b[len(b)-32] == 0 }
 
 func (f *FS) parseFolder(d *file, b []byte) error {
 	var long longName
