@@ -59,12 +59,7 @@ func Run(t *testing.T, f Format) {
 
 // RunTree writes one tree, reads it back and asks the judges.
 func RunTree(t *testing.T, f Format, m *tree.Manifest, c tree.Content) {
-	name := filepath.Join(t.TempDir(), "image"+f.Suffix)
-	if _, err := image.WriteFile(name, false, func(w io.Writer) error {
-		return f.Writer.Write(context.Background(), w, m, c, image.Options{})
-	}); err != nil {
-		t.Fatal(err)
-	}
+	name := writeFile(t, f, m, c)
 	want := without(m, f.Lost)
 	if f.Read != nil {
 		checkReader(t, f, name, want)
@@ -74,14 +69,15 @@ func RunTree(t *testing.T, f Format, m *tree.Manifest, c tree.Content) {
 	}
 }
 
-// RunHuge is RunTree of the tree of a file larger than 4 GiB. It takes tens of
-// seconds and is left out of short tests.
-func RunHuge(t *testing.T, f Format) {
-	if testing.Short() {
-		t.Skip("writing 4 GiB is left out of short tests")
+func writeFile(t *testing.T, f Format, m *tree.Manifest, c tree.Content) (name string) {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), "image"+f.Suffix)
+	if _, err := image.WriteFile(name, false, func(w io.Writer) error {
+		return f.Writer.Write(context.Background(), w, m, c, image.Options{})
+	}); err != nil {
+		t.Fatal(err)
 	}
-	m, c := Huge()
-	RunTree(t, f, m, c)
+	return name
 }
 
 // without copies a manifest and takes things away; sockets always.
@@ -134,6 +130,21 @@ func digest(t *testing.T, c tree.Content, d tree.Digest) (got tree.Digest) {
 	return got
 }
 
+// extract lets a judge extract until the test ends.
+func extract(t *testing.T, j Judge, name, dir string) {
+	t.Helper()
+	if err := j.Extract(name, dir); err != nil {
+		t.Fatal(err)
+	}
+	if j.Release != nil {
+		t.Cleanup(func() { // before the folder is removed: it was made earlier
+			if err := j.Release(dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // ask lets a judge extract, and compares what lies on the disk.
 func ask(t *testing.T, j Judge, name string, want *tree.Manifest) {
 	if why := j.Available(); why != "" {
@@ -142,16 +153,7 @@ func ask(t *testing.T, j Judge, name string, want *tree.Manifest) {
 	dir := t.TempDir()
 	disk := onDisk(dir)
 	want = without(without(want, disk), j.Lost)
-	if err := j.Extract(name, dir); err != nil {
-		t.Fatal(err)
-	}
-	if j.Release != nil {
-		defer func() {
-			if err := j.Release(dir); err != nil {
-				t.Error(err)
-			}
-		}()
-	}
+	extract(t, j, name, dir)
 	got, err := tree.Scan(context.Background(), dir, tree.ScanOptions{})
 	if err != nil {
 		t.Fatal(err)

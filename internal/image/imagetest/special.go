@@ -1,11 +1,8 @@
 package imagetest
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"strings"
-	"sync"
 
 	"slipway/internal/tree"
 )
@@ -69,64 +66,4 @@ func Big() Tree {
 		}
 	}
 	return b.done()
-}
-
-// HugeSize is the size of the file that Huge has: one more than 32 bits hold.
-const HugeSize = 4<<30 + 1
-
-// Huge is a tree with one file of 4 GiB + 1, nearly all zeros, that is made
-// while it is read. Computing its digest takes seconds, once.
-func Huge() (*tree.Manifest, tree.Content) {
-	b := newTree("huge")
-	b.dir(".")
-	b.file("small", "small", tree.Entry{})
-	b.add(tree.Entry{Path: "huge", Type: tree.File, Mode: 0o644, Size: HugeSize, Digest: hugeDigest()})
-	b.Manifest.Sort()
-	return b.Manifest, tree.Contents{b.Content, hugeContent{}}
-}
-
-var hugeDigest = sync.OnceValue(func() (d tree.Digest) {
-	h := sha256.New()
-	io.Copy(h, &hugeReader{})
-	h.Sum(d[:0])
-	return d
-})
-
-type hugeContent struct{}
-
-func (hugeContent) Open(d tree.Digest) (io.ReadCloser, error) {
-	if d != hugeDigest() {
-		return nil, tree.ErrNoContent
-	}
-	return io.NopCloser(&hugeReader{}), nil
-}
-
-// hugeReader gives zeros, a text at every 256 MiB, and "x" at the end.
-type hugeReader struct{ at int64 }
-
-const hugeStep = 256 << 20
-
-func (r *hugeReader) Read(b []byte) (int, error) {
-	if r.at == HugeSize {
-		return 0, io.EOF
-	}
-	b = b[:min(int64(len(b)), HugeSize-r.at)]
-	clear(b)
-	for i := range b {
-		n := r.at + int64(i)
-		text := fmt.Sprintf("step %02d of the huge file", n/hugeStep)
-		if off := n % hugeStep; off < int64(len(text)) {
-			b[i] = text[off]
-		} else { // on to where the next text begins
-			break
-		}
-	}
-	if next := (r.at/hugeStep + 1) * hugeStep; next < r.at+int64(len(b)) {
-		b = b[:next-r.at]
-	}
-	r.at += int64(len(b))
-	if r.at == HugeSize {
-		b[len(b)-1] = 'x'
-	}
-	return len(b), nil
 }
