@@ -20,7 +20,7 @@ func newBuild(env *Env) *cobra.Command {
 With -o an image is written; its format follows the suffix:
   dir/  .tar  .tar.zst  .tar.gz  .tar.xz  .cpio  .cpio.zst  .cpio.gz  .cpio.xz
   .squashfs               a tree
-  .raw                    a disk that boots
+  .raw  .qcow2            a disk that boots
   .ext4                   a file system for a guest whose kernel is started directly
 What boots has init, udev, kernel and loader; a tree has only what keys ask
 (--for says otherwise). A checksum (OUT.sha256) and a package manifest (OUT.spdx.json) lie beside it.`,

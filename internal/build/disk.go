@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"slipway/internal/boot"
 	"slipway/internal/bootfiles"
@@ -74,6 +75,57 @@ func (b *Builder) Disk(ctx context.Context, r *Result, opt DiskOptions) (*Disk, 
 		return nil, fmt.Errorf("%s: %w", d.At("disk"), err)
 	}
 	return &Disk{Volume: laid, Slots: laid.Slots, Boot: booted}, nil
+}
+
+// Existing is a partition that is there already.
+type Existing struct {
+	Name     string // in the table
+	Size     int64
+	PartUUID string
+}
+
+// Filled is a partition of the definition and what belongs into it.
+type Filled struct {
+	disk.Slot
+	Volume image.Volume // nil: no file system, or content that lasts
+}
+
+// Fill lays out what belongs into partitions that exist; each of the
+// definition is found by its name. The order is the definition's.
+func (b *Builder) Fill(ctx context.Context, r *Result, existing []Existing) ([]Filled, *boot.Result, error) {
+	d := r.Prepared.Definition
+	layout := d.Layout()
+	slots, err := disk.Identify(layout, seed(d), d.Arch)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", d.At("disk"), err)
+	}
+	for i := range slots {
+		s := &slots[i]
+		found := slices.IndexFunc(existing, func(e Existing) bool { return e.Name == s.Name })
+		if found < 0 {
+			return nil, nil, fmt.Errorf("%s: no partition of the disk is named %q; give the partition that name, or write the disk anew", d.At("disk"), s.Name)
+		}
+		s.PartUUID, s.Length = existing[found].PartUUID, existing[found].Size
+	}
+	booted, err := b.assemble(ctx, r, boot.Disk, layout.Table, slots)
+	if err != nil {
+		return nil, nil, err
+	}
+	fill := b.volumes(slots, booted)
+	out := make([]Filled, len(slots))
+	for i, s := range slots {
+		out[i].Slot = s
+		if s.Filesystem == "" && s.Use != "raw" {
+			continue
+		}
+		out[i].Volume, err = fill(ctx, s, image.VolumeOptions{
+			Size: s.Length, Sector: layout.SectorSize, UUID: s.ID, Label: s.Label, Epoch: r.Prepared.Lock.Date.Unix(),
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: filling the partition %s: %w", d.At("disk"), s.Name, err)
+		}
+	}
+	return out, booted, nil
 }
 
 // seed is what the identifiers of a machine's disk follow from.

@@ -7,6 +7,7 @@ import (
 
 	"slipway/internal/image"
 	"slipway/internal/image/formats"
+	"slipway/internal/image/qcow2"
 	"slipway/internal/machine"
 	"slipway/internal/plan"
 )
@@ -22,7 +23,7 @@ func OutputClass(out string) plan.Class {
 // exportBootable writes what is more than a tree.
 func (b *Builder) exportBootable(ctx context.Context, r *Result, out string, private bool) error {
 	switch suffix := formats.Suffix(out); suffix {
-	case ".raw", ".ext4":
+	case ".raw", ".qcow2", ".ext4":
 		if suffix == ".ext4" {
 			r = bareFilesystem(r, "ext4")
 		}
@@ -31,7 +32,12 @@ func (b *Builder) exportBootable(ctx context.Context, r *Result, out string, pri
 			return err
 		}
 		b.noteWarnings(disk.Boot.Warnings)
-		_, err = image.WriteFile(out, private, func(w io.Writer) error { return disk.Write(ctx, w) })
+		_, err = image.WriteFile(out, private, func(w io.Writer) error {
+			if suffix == ".qcow2" {
+				return qcow2.Write(ctx, w, disk)
+			}
+			return disk.Write(ctx, w)
+		})
 		return err
 	default:
 		return fmt.Errorf("writing %s: the format %s is not there yet", out, suffix)

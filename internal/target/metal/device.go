@@ -24,6 +24,7 @@ type Device struct {
 	ReadOnly   bool   `json:"read_only,omitempty"`
 	File       bool   `json:"file,omitempty"` // a regular file
 
+	base   int64  // offset of a part of the disk, see Part
 	kernel string // name below /sys/class/block; "" for a file
 	sys    string // folder of the host's /sys; tests have their own
 }
@@ -220,4 +221,11 @@ func (d *Device) serial() string {
 func (d *Device) attribute(name string) string {
 	b, _ := os.ReadFile(filepath.Join(d.sys, "class/block", d.kernel, name))
 	return strings.TrimSpace(strings.Trim(string(b), "\x00"))
+}
+
+// Part is a stretch of the disk, to be written by itself.
+func (d *Device) Part(offset, size int64) *Device {
+	p := *d
+	p.base, p.Size = d.base+offset, size
+	return &p
 }

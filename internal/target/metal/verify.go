@@ -34,7 +34,7 @@ func (d *Device) verify(ctx context.Context, f *os.File, pieces []piece, report 
 				return err
 			}
 			n := min(pieceSize, p.at+p.n-at)
-			if err := readBack(r, buf, at, n); err != nil {
+			if err := readBack(r, buf, d.base+at, n); err != nil {
 				return fmt.Errorf("reading back: %w", err)
 			}
 			if !p.holds(buf[:n]) {

@@ -36,7 +36,7 @@ const unfinished = "slipway: unfinished write\n"
 // What lies beyond the volume's end stays, but for the old table's backup in
 // the disk's last sectors.
 func (d *Device) Write(ctx context.Context, v image.Volume, opt WriteOptions) error {
-	if v.Size() > d.Size && !d.File {
+	if v.Size() > d.Size && (!d.File || d.base > 0) {
 		return fmt.Errorf("%s has %s, and %s needs %s: choose a larger disk, or make disk.size smaller",
 			d.Path, humanSize(d.Size), opt.What, humanSize(v.Size()))
 	}
@@ -84,7 +84,7 @@ func (d *Device) open() (*os.File, error) {
 }
 
 func (d *Device) write(ctx context.Context, f *os.File, v image.Volume, opt WriteOptions) error {
-	if d.File && v.Size() > d.Size {
+	if d.File && d.base == 0 && v.Size() > d.Size {
 		if err := f.Truncate(v.Size()); err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (d *Device) write(ctx context.Context, f *os.File, v image.Volume, opt Writ
 	if err := d.mark(f, opt); err != nil {
 		return err
 	}
-	w := &diskWriter{f: f, ctx: ctx, total: v.Size(), report: opt.Progress, file: d.File, head: make([]byte, min(headSize, v.Size()))}
+	w := &diskWriter{f: f, base: d.base, ctx: ctx, total: v.Size(), report: opt.Progress, file: d.File, head: make([]byte, min(headSize, v.Size()))}
 	if err := v.Write(ctx, w); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (d *Device) write(ctx context.Context, f *os.File, v image.Volume, opt Writ
 	if err := d.verify(ctx, f, w.pieces, opt.Progress); err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(w.head, 0); err != nil {
+	if _, err := f.WriteAt(w.head, d.base); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -129,11 +129,11 @@ func (d *Device) mark(f *os.File, opt WriteOptions) error {
 		unfinished, opt.What, now.UTC().Format(time.RFC3339))
 	head := make([]byte, min(64<<10, d.Size))
 	copy(head, text)
-	if _, err := f.WriteAt(head, 0); err != nil {
+	if _, err := f.WriteAt(head, d.base); err != nil {
 		return err
 	}
 	if tail := int64(64 << 10); d.Size > headSize+tail {
-		if _, err := f.WriteAt(make([]byte, tail), d.Size-tail); err != nil {
+		if _, err := f.WriteAt(make([]byte, tail), d.base+d.Size-tail); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (d *Device) Unfinished() string {
 	}
 	defer f.Close()
 	head := make([]byte, 512)
-	if n, _ := f.ReadAt(head, 0); n < len(unfinished) || !bytes.HasPrefix(head, []byte(unfinished)) {
+	if n, _ := f.ReadAt(head, d.base); n < len(unfinished) || !bytes.HasPrefix(head, []byte(unfinished)) {
 		return ""
 	}
 	text, _, _ := bytes.Cut(head[len(unfinished):], []byte{0})
@@ -181,6 +181,7 @@ type piece struct {
 // first bytes are kept back.
 type diskWriter struct {
 	f      *os.File
+	base   int64 // of the part that is written
 	ctx    context.Context
 	head   []byte
 	buf    []byte // not yet written, ends at at
@@ -223,7 +224,7 @@ func (w *diskWriter) flush() error {
 		return err
 	}
 	at := w.at - int64(len(w.buf))
-	if _, err := w.f.WriteAt(w.buf, at); err != nil {
+	if _, err := w.f.WriteAt(w.buf, w.base+at); err != nil {
 		return err
 	}
 	w.pieces = append(w.pieces, piece{at, int64(len(w.buf)), sha256.Sum256(w.buf), false})
@@ -267,9 +268,9 @@ func (w *diskWriter) zero(n int64) error {
 	}
 	var err error
 	if w.file {
-		err = unix.Fallocate(int(w.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, w.at, n)
+		err = unix.Fallocate(int(w.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, w.base+w.at, n)
 	} else {
-		area := [2]uint64{uint64(w.at), uint64(n)}
+		area := [2]uint64{uint64(w.base + w.at), uint64(n)}
 		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, w.f.Fd(), unix.BLKZEROOUT, uintptr(unsafe.Pointer(&area))); errno != 0 {
 			err = errno
 		}
@@ -277,7 +278,7 @@ func (w *diskWriter) zero(n int64) error {
 	if err != nil { // neither the disk nor the filesystem can: write them
 		zeros := make([]byte, 1<<20)
 		for done := int64(0); done < n; done += int64(len(zeros)) {
-			if _, err := w.f.WriteAt(zeros[:min(n-done, int64(len(zeros)))], w.at+done); err != nil {
+			if _, err := w.f.WriteAt(zeros[:min(n-done, int64(len(zeros)))], w.base+w.at+done); err != nil {
 				return err
 			}
 		}
