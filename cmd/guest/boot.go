@@ -131,11 +131,16 @@ func (b *booter) emit(e wire.Event) {
 		b.stages = append(b.stages, e)
 		return
 	}
+	b.flush()
+	b.port.emit(e)
+}
+
+// flush tells what was reached before there was a port.
+func (b *booter) flush() {
 	for _, old := range b.stages {
 		b.port.emit(old)
 	}
 	b.stages = nil
-	b.port.emit(e)
 }
 
 // settle does inside the root what makes it this machine: the host's wishes on

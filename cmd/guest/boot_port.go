@@ -45,6 +45,7 @@ func (b *booter) findPort() error {
 		b.port = nil
 		return nil
 	}
+	b.flush() // the host sends its configuration when it hears of us
 	go b.port.listen()
 	return nil
 }

@@ -14,7 +14,9 @@ const Version = 1
 // A container's helper reads it from its inherited stream. A virtual machine's
 // helper reads it from the port named PortName, for which it waits ten seconds
 // once the port is connected; meanwhile it mounts the root that the kernel's
-// command line names. It uses Hostname, Init, Env, Mounts (of a Kind), Files,
+// command line names. The host sends it after the first event: firmware may
+// have a driver for the port, and would take what was there before the helper.
+// It uses Hostname, Init, Env, Mounts (of a Kind), Files,
 // Mint, Network and Deadline. Events of kind stage may arrive before the host
 // has sent anything. After the event agent the host opens streams. When a host
 // connects to the port again later, it sends no second Config: the agent begins

@@ -26,6 +26,9 @@ type run struct {
 	link    *supervisor.Attachment
 	links   []*lab.Link // of further cards
 	stop    context.CancelFunc
+
+	config     wire.Frame // sent once
+	configured bool
 }
 
 var (
@@ -62,10 +65,7 @@ func (b *body) Start() (_ supervisor.Run, err error) {
 			}
 		}()
 	}
-	if r.vm.Agent != nil {
-		return r, r.configure(b)
-	}
-	return r, nil
+	return r, r.prepareConfig(b)
 }
 
 // config is the machine without its network cards.
@@ -97,9 +97,8 @@ func (b *body) config() (qemu.Config, error) {
 // shareTag names a share to the guest.
 func shareTag(i int) string { return "share" + strconv.Itoa(i) }
 
-// configure sends the guest helper what the machine is to be. The helper reads
-// it once its driver has the port; until then QEMU keeps it.
-func (r *run) configure(b *body) error {
+// prepareConfig readies what the guest helper is told.
+func (r *run) prepareConfig(b *body) error {
 	cfg := b.Config(r.link)
 	cfg.Network = b.interfaces(r.link)
 	for i, s := range b.Spec.Definition.Shares {
@@ -109,9 +108,19 @@ func (r *run) configure(b *body) error {
 	if err != nil {
 		return fmt.Errorf("encoding the guest's configuration: %w", err)
 	}
-	frame := wire.Frame{Kind: wire.KindConfig, Payload: payload}
-	go wire.WriteFrame(r.vm.Agent, frame) // a guest that never reads it is seen to hang
+	r.config = wire.Frame{Kind: wire.KindConfig, Payload: payload}
 	return nil
+}
+
+// Event takes in what the guest says of its stages. The first time it is told
+// what it is to be: not before, because the driver for such ports that UEFI
+// has takes in whatever comes.
+func (r *run) Event(text string) {
+	if !r.configured {
+		r.configured = true
+		go wire.WriteFrame(r.vm.Agent, r.config) // a guest that never reads it is seen to hang
+	}
+	r.watcher.Event(text)
 }
 
 // console is the serial port, with somebody who reads along.
