@@ -33,6 +33,14 @@ func (o *output) zeros(n int64) {
 	o.hole += n
 }
 
+// free passes over bytes that mean nothing to anybody.
+func (o *output) free(n int64) {
+	if o.flush(); o.err == nil {
+		o.err = image.Skip(o.w, n)
+	}
+	o.at += n
+}
+
 func (o *output) bytes(b []byte) {
 	o.at += int64(len(b))
 	if o.hole > 0 {

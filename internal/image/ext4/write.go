@@ -40,7 +40,12 @@ func (p *plan) write(ctx context.Context, w io.Writer) error {
 
 // finish writes what is not used.
 func (x *writer) finish() error {
-	x.skip(x.geo.capacity() - x.used)
+	for left := x.geo.capacity() - x.used; left > 0 && x.out.err == nil; {
+		n := min(left, x.room())
+		x.out.free(n * blockSize)
+		left -= n
+		x.slot += n
+	}
 	x.out.zeros(x.volume.Size - x.out.at)
 	x.out.flush()
 	return x.out.err
