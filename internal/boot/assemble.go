@@ -69,15 +69,9 @@ func (a *assembly) partition(use string) (Partition, bool) {
 
 // title is what menus call the machine's system.
 func (a *assembly) title() string {
-	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
-		data, err := a.read(name, 64<<10)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(data)) {
-			if v, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
-				return strings.Trim(v, `"'`)
-			}
+	for line := range strings.Lines(string(a.osRelease())) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
+			return strings.Trim(v, `"'`)
 		}
 	}
 	return "Linux"

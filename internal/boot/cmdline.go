@@ -35,10 +35,10 @@ func (a *assembly) cmdline(k machine.Kernel) (string, error) {
 // panicDelay reboots a computer that nobody watches after a while, and ends a
 // virtual machine at once.
 func (a *assembly) panicDelay() string {
-	if a.Target == Disk {
-		return "10"
+	if a.Target == VM {
+		return "-1"
 	}
-	return "-1"
+	return "10"
 }
 
 func (a *assembly) rootWords() ([]string, error) {

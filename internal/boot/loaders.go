@@ -180,14 +180,7 @@ func (a *assembly) unified(k *booted, stub *blob) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	release, err := a.read("etc/os-release", 64<<10)
-	if err != nil {
-		release, err = a.read("usr/lib/os-release", 64<<10)
-	}
-	if err != nil {
-		release = []byte("ID=linux\nPRETTY_NAME=\"Linux\"\n")
-	}
-	m := uki.Image{Stub: code, OSRelease: release, Cmdline: k.cmdline, Uname: k.Version, Kernel: k.image.part(a.Content)}
+	m := uki.Image{Stub: code, OSRelease: a.osRelease(), Cmdline: k.cmdline, Uname: k.Version, Kernel: k.image.part(a.Content)}
 	if k.initrd != nil {
 		m.Initrd = k.initrd.part(a.Content)
 	}

@@ -73,7 +73,8 @@ func (a *assembly) makeRAM(ctx context.Context) error {
 		err = a.ramVolume(ctx, k)
 	}
 	a.result.Trees = []*tree.Manifest{a.whole}
-	return err
+	a.result.efi = a.efiProgram(k)
+	return errors.Join(err, a.checkFirmware(k), a.checkConsoles(k))
 }
 
 // ramArchive makes the machine's whole tree the initramfs, with the helper as

@@ -7,6 +7,7 @@ import (
 
 	"slipway/internal/bootfiles"
 	"slipway/internal/image"
+	"slipway/internal/image/uki"
 	"slipway/internal/machine"
 	"slipway/internal/tree"
 )
@@ -80,6 +81,8 @@ type Result struct {
 
 	Kernels  []string // versions, the default first
 	Warnings []string // for people
+
+	efi func(context.Context) (*uki.Image, error)
 }
 
 // Payload is a file that is written when it is needed. Write gives the same
