@@ -15,6 +15,7 @@ import (
 
 	"slipway/internal/image"
 	"slipway/internal/image/partition"
+	"slipway/internal/image/qcow2"
 	"slipway/internal/image/vfat"
 	"slipway/internal/machine"
 	"slipway/internal/tree"
@@ -350,6 +351,27 @@ func TestWriteAgain(t *testing.T) {
 	if err := d.Write(context.Background(), &b); err != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {
 		t.Error("written again it is another disk", err)
 	}
+}
+
+// TestQcow2 passes a disk on to a format that takes volumes.
+func TestQcow2(t *testing.T) {
+	d, err := Plan(context.Background(), request(layout("gpt", 0, part{Use: "esp"}, part{Use: "swap", Size: mib}, part{Use: "root"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := write(t, d)
+	f, err := os.Create(raw + ".qcow2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := qcow2.Write(context.Background(), f, d); err != nil {
+		t.Fatal(err)
+	}
+	if st, _ := f.Stat(); st.Size() > 2*mib {
+		t.Errorf("%d bytes for a disk of holes", st.Size())
+	}
+	tool(t, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, raw+".qcow2")
 }
 
 func TestFile(t *testing.T) {

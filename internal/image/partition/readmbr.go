@@ -13,6 +13,9 @@ const maxLogical = 128
 func readMBR(r io.ReaderAt, mbr []byte, size int64, sector int) (*Table, error) {
 	t := &Table{Kind: MBR, Sector: sector, Size: size / int64(sector) * int64(sector),
 		DiskID: le.Uint32(mbr[440:]), BootCode: trimZeros(mbr[:440])}
+	if isFAT(mbr) && string(mbr[mbrTable:510]) == string(make([]byte, 64)) {
+		return nil, fmt.Errorf("%w: a file system begins where it would be", ErrNoTable)
+	}
 	var extended int64
 	for i := range 4 {
 		e := mbr[mbrTable+16*i:][:16]
@@ -42,6 +45,11 @@ func readMBR(r io.ReaderAt, mbr []byte, size int64, sector int) (*Table, error) 
 		}
 	}
 	return t, t.checkOverlap()
+}
+
+// isFAT recognises the boot sectors that carry the signature of an MBR.
+func isFAT(b []byte) bool {
+	return string(b[54:57]) == "FAT" || string(b[82:85]) == "FAT" || string(b[3:7]) == "NTFS" || string(b[3:8]) == "EXFAT"
 }
 
 func isExtended(kind byte) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/bits"
 
 	"slipway/internal/image"
 )
@@ -22,7 +23,7 @@ func write(ctx context.Context, w io.Writer, v image.Volume) error {
 	if err := checkSize(v.Size()); err != nil {
 		return err
 	}
-	m := &used{bits: make([]uint64, (clusters(v.Size())+63)/64)}
+	m := make(used, l1Entries(v.Size()))
 	if err := cut(ctx, v, func(i int64, _ []byte) error { m.set(i); return nil }); err != nil {
 		return err
 	}
@@ -39,18 +40,29 @@ func write(ctx context.Context, w io.Writer, v image.Volume) error {
 	return nil
 }
 
-// used says which clusters have data.
-type used struct{ bits []uint64 }
+// used says which clusters have data, for each L2 table that has any.
+type used []*[perL2 / 64]uint64
 
-func (u *used) set(i int64)      { u.bits[i/64] |= 1 << (i % 64) }
-func (u *used) has(i int64) bool { return i/64 < int64(len(u.bits)) && u.bits[i/64]>>(i%64)&1 != 0 }
+func (u used) set(i int64) {
+	r, n := i/perL2, i%perL2
+	if u[r] == nil {
+		u[r] = new([perL2 / 64]uint64)
+	}
+	u[r][n/64] |= 1 << (n % 64)
+}
+
+func (u used) has(i int64) bool {
+	r, n := i/perL2, i%perL2
+	return r < int64(len(u)) && u[r] != nil && u[r][n/64]>>(n%64)&1 != 0
+}
 
 // region counts the clusters with data of one L2 table.
-func (u *used) region(r int) (n int64) {
-	for i := range int64(perL2) {
-		if u.has(int64(r)*perL2 + i) {
-			n++
-		}
+func (u used) region(r int) (n int64) {
+	if u[r] == nil {
+		return 0
+	}
+	for _, w := range u[r] {
+		n += int64(bits.OnesCount64(w))
 	}
 	return n
 }
@@ -58,7 +70,7 @@ func (u *used) region(r int) (n int64) {
 // stream writes the tables first, then each L2 table in front of its data.
 type stream struct {
 	w         io.Writer
-	used      *used
+	used      used
 	region    int   // whose L2 table was written last
 	next, end int64 // offsets of the next cluster, and behind the last
 }

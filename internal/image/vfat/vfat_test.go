@@ -146,10 +146,14 @@ func compare(t *testing.T, f *FS, m *tree.Manifest, c tree.Bytes) {
 
 func fsck(t *testing.T, name string) {
 	t.Helper()
-	if _, err := exec.LookPath("fsck.vfat"); err != nil {
-		t.Skip("fsck.vfat (dosfstools) is not installed")
+	path, err := exec.LookPath("fsck.vfat")
+	if err != nil { // users have it not in their path
+		path = "/usr/sbin/fsck.vfat"
+		if _, err := os.Stat(path); err != nil {
+			t.Skip("fsck.vfat (dosfstools) is not installed")
+		}
 	}
-	if out, err := exec.Command("fsck.vfat", "-n", "-v", name).CombinedOutput(); err != nil {
+	if out, err := exec.Command(path, "-n", "-v", name).CombinedOutput(); err != nil {
 		t.Errorf("fsck.vfat: %v\n%s", err, out)
 	}
 }
