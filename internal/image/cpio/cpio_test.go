@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +63,18 @@ func gnu(c compress.Format) imagetest.Judge {
 			}
 			return nil
 		},
+	}
+}
+
+func TestSpecialTrees(t *testing.T) {
+	f := imagetest.Format{Writer: Writer{compress.Zstd}, Suffix: ".cpio.zst", Read: Read, Lost: lost}
+	for _, tr := range []imagetest.Tree{imagetest.Sparse(), imagetest.Big()} {
+		t.Run(tr.Name, func(t *testing.T) { imagetest.RunTree(t, f, tr.Manifest, tr.Content) })
+	}
+	m, c := imagetest.Huge()
+	err := f.Writer.Write(context.Background(), io.Discard, m, c, image.Options{})
+	if err == nil || !strings.Contains(err.Error(), `"huge"`) {
+		t.Errorf("4 GiB + 1: got error %v", err)
 	}
 }
 

@@ -198,7 +198,7 @@ func epoch(t *testing.T, f Format) {
 			e.MTime, e.MNsec = 1000, 0
 		}
 	}
-	if !bytes.Equal(a, write(t, f, tr, image.Options{})) {
+	if !bytes.Equal(a, write(t, f, tr, image.Options{Epoch: 1000})) { // a format may hold the epoch itself
 		t.Error("clamping in the writer differs from a clamped manifest")
 	}
 }
