@@ -21,8 +21,14 @@ import (
 func TestConformance(t *testing.T) {
 	for _, c := range []compress.Format{compress.None, compress.Zstd, compress.Gzip, compress.XZ} {
 		suffix := strings.TrimSuffix(".cpio."+string(c), ".")
+		f := imagetest.Format{Writer: Writer{c}, Suffix: suffix, Read: Read, Lost: lost, Judges: []imagetest.Judge{gnu(c)}}
 		t.Run(suffix, func(t *testing.T) {
-			imagetest.Run(t, imagetest.Format{Writer: Writer{c}, Suffix: suffix, Read: Read, Lost: lost, Judges: []imagetest.Judge{gnu(c)}})
+			if c == compress.XZ { // it is slow, and the rest does not depend on it
+				tr := imagetest.Trees()[0]
+				imagetest.RunTree(t, f, tr.Manifest, tr.Content)
+				return
+			}
+			imagetest.Run(t, f)
 		})
 	}
 }

@@ -105,7 +105,7 @@ func checkReader(t *testing.T, f Format, name string, want *tree.Manifest) {
 	}
 	for i := range want.Entries {
 		e := &want.Entries[i]
-		if e.Type != tree.File || i%50 > 8 { // a few of many
+		if e.Type != tree.File || i%50 > 8 || i > 1000 { // a few of many
 			continue
 		}
 		if got := digest(t, gotContent, e.Digest); got != e.Digest {
