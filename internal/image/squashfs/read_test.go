@@ -102,8 +102,18 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// plain compresses nothing, so that a fuzzer gets at the metadata.
+type plain struct{}
+
+func (plain) compress(dst, src []byte) ([]byte, error) { return append(dst, src...), nil }
+
 func FuzzRead(f *testing.F) {
+	none := codecs[Gzip]
+	none.open = func(int, int) (codec, error) { return plain{}, nil }
+	codecs["plain"] = none
+	defer delete(codecs, "plain")
 	for _, tr := range imagetest.Trees()[:2] {
+		f.Add(imageOf(f, Writer{Compression: "plain"}, tr))
 		for _, w := range []Writer{{}, {Compression: Gzip, BlockSize: 4096}, {Compression: XZ}} {
 			f.Add(imageOf(f, w, tr))
 		}
