@@ -151,5 +151,5 @@ func (s swap) Write(ctx context.Context, w io.Writer) error {
 	if err := s.Bytes.Write(ctx, w); err != nil {
 		return err
 	}
-	return image.Hole(w, s.size-page)
+	return image.Skip(w, s.size-page)
 }

@@ -53,7 +53,7 @@ func (v *Volume) write(ctx context.Context, out *image.Counter) error {
 			return err
 		}
 	}
-	return image.Hole(out, g.size-out.N)
+	return image.Skip(out, g.size-out.N) // clusters that no file has
 }
 
 // until fills up to the start of a sector with zeros.
