@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,10 +17,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
 	"slipway/internal/distro/deb"
 	"slipway/internal/e2e/kit"
 	"slipway/internal/store"
 	"slipway/internal/target/qemu"
+	"slipway/internal/target/qemu/link"
 	"slipway/internal/tools"
 )
 
@@ -364,6 +369,67 @@ func TestAcceleratorIsRemembered(t *testing.T) {
 	}
 	if took := time.Since(before); took > 50*time.Millisecond {
 		t.Errorf("remembering took %v", took)
+	}
+}
+
+// TestCards: what a machine sends over either cable arrives at the bridge. The
+// card's boot ROM asks for an address.
+func TestCards(t *testing.T) {
+	p := programs(t)
+	runtime.LockOSThread() // never unlocked: the thread's network ends with it
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("this user may not make a network namespace: %v", err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "br"
+	err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs})
+	if err == nil {
+		err = netlink.LinkSetUp(&netlink.Bridge{LinkAttrs: attrs})
+	}
+	if err != nil {
+		t.Skipf("there are no bridges here: %v", err)
+	}
+	bridge, err := netlink.LinkByName("br")
+	if err != nil {
+		t.Fatal(err)
+	}
+	netlink.AddrAdd(bridge, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(192, 0, 2, 1), Mask: net.CIDRMask(24, 32)}})
+	server, err := net.ListenUDP("udp4", &net.UDPAddr{Port: 67})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	kit.LockQEMU(t)
+	for i, kind := range []string{"tap", "stream"} {
+		nic := qemu.NIC{Boot: 1}
+		if kind == "tap" {
+			nic.Tap, err = link.OpenTap("br", "m0")
+		} else {
+			var pump *link.Pump
+			if nic.Stream, pump, err = link.OpenPump("br", "m1"); err == nil {
+				defer pump.Close()
+			}
+		}
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		c := machine(t, p)
+		c.Name, c.NICs, c.Memory = fmt.Sprintf("card%d", i), []qemu.NIC{nic}, 128<<20
+		vm := start(t, c)
+		server.SetReadDeadline(time.Now().Add(60 * time.Second))
+		buf := make([]byte, 2000)
+		for {
+			n, err := server.Read(buf)
+			if err != nil {
+				t.Errorf("%s: nothing arrives: %v", kind, err)
+				break
+			}
+			if n > 34 && bytes.Equal(buf[28:34], qemu.MAC(c.Name, 0)) {
+				break
+			}
+		}
+		vm.Quit(t.Context())
 	}
 }
 

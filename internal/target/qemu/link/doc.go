@@ -18,6 +18,7 @@ import (
 	"os"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,6 +69,7 @@ func attach(bridge, name string) (netlink.Link, error) {
 	}
 	if err == nil {
 		err = netlink.LinkSetMTU(port, master.Attrs().MTU)
+		quiet(port)
 	}
 	if err == nil {
 		err = netlink.LinkSetUp(port)
@@ -77,6 +79,10 @@ func attach(bridge, name string) (netlink.Link, error) {
 	}
 	return port, nil
 }
+
+// quiet keeps the kernel from giving an interface an address of its own, under
+// which it would speak on the guest's cable. A kernel without IPv6 refuses.
+func quiet(l netlink.Link) { netlink.LinkSetIP6AddrGenMode(l, nl.IN6_ADDR_GEN_MODE_NONE) }
 
 // remove takes away what was left under a name.
 func remove(name string) {

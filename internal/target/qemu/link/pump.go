@@ -89,6 +89,7 @@ func makePair(bridge, name, far string) error {
 	}
 	// No address of its own: it belongs to the guest alone.
 	if err == nil {
+		quiet(peer)
 		err = errors.Join(netlink.LinkSetARPOff(peer), netlink.LinkSetUp(peer))
 	}
 	if err != nil {
