@@ -19,8 +19,10 @@ func newBuild(env *Env) *cobra.Command {
 		Long: `Build a machine. Without -o it is built into the store and its key is printed.
 With -o an image is written; its format follows the suffix:
   dir/  .tar  .tar.zst  .tar.gz  .tar.xz  .cpio  .cpio.zst  .cpio.gz  .cpio.xz
-  .squashfs               a tree
+  .squashfs  .erofs  .oci.tar
+                          a tree
   .raw  .qcow2            a disk that boots
+  .efi                    a machine in RAM, as one program for UEFI
   .ext4                   a file system for a guest whose kernel is started directly
 What boots has init, udev, kernel and loader; a tree has only what keys ask
 (--for says otherwise). A checksum (OUT.sha256) and a package manifest (OUT.spdx.json) lie beside it.`,

@@ -47,7 +47,7 @@ func (b *Builder) Export(ctx context.Context, r *Result, out string) (err error)
 	if err != nil {
 		return err
 	}
-	opt := image.Options{Epoch: r.Prepared.Lock.Date.Unix(), Private: layer.Meta().Kind == "secrets"}
+	opt := image.Options{Epoch: r.Prepared.Lock.Date.Unix(), Arch: r.Prepared.Definition.Arch, Private: layer.Meta().Kind == "secrets"}
 	if formats.Bootable(out) {
 		err = b.exportBootable(ctx, r, out, opt.Private)
 	} else {

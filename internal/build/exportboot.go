@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"slipway/internal/boot"
 	"slipway/internal/image"
 	"slipway/internal/image/formats"
 	"slipway/internal/image/qcow2"
@@ -39,8 +40,20 @@ func (b *Builder) exportBootable(ctx context.Context, r *Result, out string, pri
 			return disk.Write(ctx, w)
 		})
 		return err
+	case ".efi":
+		booted, err := b.assemble(ctx, r, boot.RAM, "", nil)
+		if err != nil {
+			return err
+		}
+		b.noteWarnings(booted.Warnings)
+		program, err := booted.EFI(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = image.WriteFile(out, private, func(w io.Writer) error { return program.Write(ctx, w) })
+		return err
 	default:
-		return fmt.Errorf("writing %s: the format %s is not there yet", out, suffix)
+		return fmt.Errorf("writing %s: nothing is known that writes %s", out, suffix)
 	}
 }
 

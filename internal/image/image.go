@@ -19,6 +19,9 @@ type Options struct {
 	// Epoch clamps times: none is written later than this (seconds). 0: as
 	// they are in the manifest.
 	Epoch int64
+	// Arch is the machine's architecture, by its Debian name, for formats that
+	// say it.
+	Arch string
 	// Private makes an output file that nobody but its owner may ever read,
 	// because it holds secrets.
 	Private bool

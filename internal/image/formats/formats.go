@@ -14,6 +14,8 @@ import (
 	"slipway/internal/image/compress"
 	"slipway/internal/image/cpio"
 	"slipway/internal/image/directory"
+	"slipway/internal/image/erofs"
+	"slipway/internal/image/oci"
 	"slipway/internal/image/squashfs"
 	"slipway/internal/image/tarball"
 	"slipway/internal/tree"
@@ -24,6 +26,7 @@ var table = []struct {
 	suffix string
 	writer image.Writer
 }{
+	{".oci.tar", oci.Writer{Compression: compress.Gzip}},
 	{".tar.zst", tarball.Writer{Compression: tarball.Zstd}},
 	{".tar.gz", tarball.Writer{Compression: tarball.Gzip}},
 	{".tar.xz", tarball.Writer{Compression: tarball.XZ}},
@@ -33,15 +36,12 @@ var table = []struct {
 	{".cpio.xz", cpio.Writer{Compression: compress.XZ}},
 	{".cpio", cpio.Writer{}},
 	{".squashfs", squashfs.Writer{}},
+	{".erofs", erofs.Writer{}},
 }
 
 // bootable are the suffixes of what boots by itself: the build makes these,
 // for they are more than a tree. See Bootable.
 var bootable = []string{".raw", ".qcow2", ".ext4", ".efi"}
-
-// later are formats that are named in docs/design.md but not written yet; they
-// are told apart from names that mean nothing.
-var later = []string{".oci.tar", ".erofs"}
 
 // Suffixes lists what an output may end with.
 func Suffixes() []string {
@@ -95,12 +95,6 @@ func IsDir(out string) bool {
 // Check reports whether some format belongs to the name of an output; the
 // error lists them.
 func Check(out string) error {
-	for _, suffix := range later {
-		if strings.HasSuffix(out, suffix) {
-			return fmt.Errorf("writing %s: the format %s is not there yet; what works today: %s (a slash means a folder)",
-				out, suffix, strings.Join(Suffixes(), " "))
-		}
-	}
 	if IsDir(out) || Bootable(out) {
 		return nil
 	}
@@ -129,6 +123,10 @@ func Build(ctx context.Context, out string, m *tree.Manifest, c tree.Content, op
 	if err != nil {
 		return err
 	}
+	if o, ok := w.(oci.Writer); ok {
+		o.Config.Architecture = opt.Arch
+		w = o
+	}
 	_, err = image.WriteFile(out, opt.Private, func(f io.Writer) error { return w.Write(ctx, f, m, c, opt) })
 	return err
 }
@@ -142,6 +140,7 @@ var readers = []struct {
 	read   func(path string) (*tree.Manifest, tree.Content, error)
 }{
 	{".cpio.zst", cpio.Read}, {".cpio.gz", cpio.Read}, {".cpio.xz", cpio.Read}, {".cpio", cpio.Read},
+	{".squashfs", squashfs.Read},
 }
 
 // Read verifies an image and reads it back as a tree. A folder is scanned;
@@ -160,8 +159,10 @@ func Read(ctx context.Context, path string) (*tree.Manifest, tree.Content, error
 	if err := Verify(path); err != nil {
 		return nil, nil, err
 	}
-	if strings.HasSuffix(path, ".squashfs") {
-		return nil, nil, fmt.Errorf("reading %s: a .squashfs is not read back as a tree; compare a .tar of the machine", path)
+	for _, suffix := range []string{".erofs", ".oci.tar"} {
+		if strings.HasSuffix(path, suffix) {
+			return nil, nil, fmt.Errorf("reading %s: a %s is not read back as a tree; compare a .tar of the machine", path, suffix)
+		}
 	}
 	for _, r := range readers {
 		if strings.HasSuffix(path, r.suffix) {

@@ -136,17 +136,6 @@ func TestFailureKeepsOld(t *testing.T) {
 	}
 }
 
-func TestCheckTellsLaterFormatsApart(t *testing.T) {
-	for _, name := range []string{"m.oci.tar", "m.erofs"} {
-		if err := Check(name); err == nil || !strings.Contains(err.Error(), "not there yet") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if err := Check("m.tar"); err != nil {
-		t.Error(err)
-	}
-}
-
 // What holds secrets is never readable by others, not even while it is written.
 func TestPrivateOutput(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "x.tar")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"slipway/internal/image"
+	"slipway/internal/image/erofs"
 	"slipway/internal/image/ext4"
 	"slipway/internal/image/squashfs"
 	"slipway/internal/image/vfat"
@@ -15,6 +16,7 @@ import (
 
 // volumes is the table of file systems that are written natively.
 var volumes = map[string]func(context.Context, *tree.Manifest, tree.Content, image.VolumeOptions) (image.Volume, error){
+	"erofs":    erofs.Plan,
 	"ext4":     ext4.Plan,
 	"squashfs": squashfs.Plan,
 	"vfat":     vfat.Plan,
