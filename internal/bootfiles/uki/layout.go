@@ -47,8 +47,10 @@ func (m *Image) layout() (*layout, error) {
 // the headers need their place.
 func (p *pe) grow(n int) (*pe, error) {
 	align := int64(p.get32(p.opt + offFileAlignment))
-	if align < 1 || align > 64<<10 || align&(align-1) != 0 {
-		return nil, fmt.Errorf("the stub's file alignment is %d, want a power of two", align)
+	for _, n := range []int64{align, int64(p.get32(p.opt + offSectionAlignment))} {
+		if n < 1 || n > 64<<10 || n&(n-1) != 0 {
+			return nil, fmt.Errorf("the stub's sections are aligned to %d bytes, want a power of two up to 64 KiB", n)
+		}
 	}
 	first, lowest, end := int64(math.MaxInt64), int64(math.MaxInt64), int64(0)
 	for i := range p.count {
