@@ -54,8 +54,15 @@ func (s Writer) volume(ctx context.Context, m *tree.Manifest, c tree.Content, ep
 	return &volume{f: to.temp, used: to.n, size: size}, nil
 }
 
+// metaLevel is the highest level of Zstd for metadata: more is not worth its
+// memory for pieces of this size.
+const metaLevel = 3
+
 // writeMeta writes all tables, in the order that the kernel checks.
 func (s Writer) writeMeta(ctx context.Context, to *spool, n *nodes, fragments []byte, opt image.Options) (*super, error) {
+	if s.Compression == Zstd {
+		s.Level = min(s.Level, metaLevel)
+	}
 	c, err := codecs[s.Compression].open(s.Level, s.BlockSize)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,9 @@ type pipeline struct {
 // unit.
 func (s Writer) run(ctx context.Context, units []unit, c tree.Content, write func(int, *block) error) error {
 	workers := min(runtime.GOMAXPROCS(0), maxWorkers)
+	if s.Compression == Zstd && s.Level == codecs[Zstd].levels { // 34 MB of tables each
+		workers = min(workers, 4)
+	}
 	p := &pipeline{
 		set: s, content: c,
 		budget: newBudget(max(2*workers, memoryBudget/2/s.BlockSize)), // a block and its compressed form
