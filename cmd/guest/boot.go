@@ -82,6 +82,9 @@ func (b *booter) prepare() error {
 	}
 	b.line = cmdline.Parse(string(text))
 	b.mods, err = newLoader()
+	if b.rootSpec() == "ram" && err == nil {
+		b.mods.restrict(b.cfg.Target)
+	}
 	return err
 }
 

@@ -16,7 +16,8 @@ import (
 
 // loader loads kernel modules of the present root. It is safe for parallel use.
 type loader struct {
-	tree *modules.Tree // nil: a kernel without modules
+	tree *modules.Tree   // nil: a kernel without modules
+	only map[string]bool // for devices, only these; nil: all that there are
 
 	mu   sync.Mutex
 	done map[string]*insertion
@@ -119,8 +120,27 @@ func (l *loader) device(alias string) {
 	if old {
 		return
 	}
-	if err := l.load(alias); err != nil {
-		say("%v", err)
+	for _, name := range l.tree.Resolve(alias) {
+		if l.only != nil && !l.only[name] {
+			continue
+		}
+		if err := l.load(name); err != nil {
+			say("%v", err)
+		}
+	}
+}
+
+// restrict leaves the other devices to the machine's own software, where the
+// whole system with all its modules is in memory.
+func (l *loader) restrict(set string) {
+	s, err := modules.Named(set)
+	if l.tree == nil || err != nil {
+		return
+	}
+	order, _ := l.tree.Closure(nil, append(s.Wanted, s.Optional...))
+	l.only = map[string]bool{}
+	for _, name := range order {
+		l.only[name] = true
 	}
 }
 

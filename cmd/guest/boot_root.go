@@ -19,13 +19,7 @@ import (
 //
 // slipway.root=/FILE names an image in the initramfs instead.
 func (b *booter) mountRoot() error {
-	spec, _ := b.line.Get("root")
-	if spec == "" {
-		spec = b.cfg.Root
-	}
-	if file, ok := b.line.Get("slipway.root"); ok {
-		spec = "image:" + file
-	}
+	spec := b.rootSpec()
 	if err := os.MkdirAll(newRoot, 0o755); err != nil {
 		return err
 	}
@@ -34,6 +28,17 @@ func (b *booter) mountRoot() error {
 		return b.mountOverlaid(spec, m)
 	}
 	return b.mountSpec(spec, newRoot, m)
+}
+
+// rootSpec is what the root is: as the command line says, else the image.
+func (b *booter) rootSpec() string {
+	if file, ok := b.line.Get("slipway.root"); ok {
+		return "image:" + file
+	}
+	if spec, _ := b.line.Get("root"); spec != "" {
+		return spec
+	}
+	return b.cfg.Root
 }
 
 // rootMount is how the root is to be mounted.

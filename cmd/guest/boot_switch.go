@@ -42,11 +42,13 @@ func (b *booter) switchRoot() error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	if !b.inRAM {
-		var st unix.Stat_t
-		if unix.Fstat(int(old.Fd()), &st) == nil {
-			empty(int(old.Fd()), st.Dev)
-		}
+	if b.inRAM {
+		os.Remove(newRoot) // the same file system: it was a place to mount on
+		return nil
+	}
+	var st unix.Stat_t
+	if unix.Fstat(int(old.Fd()), &st) == nil {
+		empty(int(old.Fd()), st.Dev)
 	}
 	return nil
 }

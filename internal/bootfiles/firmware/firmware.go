@@ -9,7 +9,6 @@ package firmware
 
 import (
 	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -27,19 +26,7 @@ const maxModule = 64 << 20
 // Names reads the names of firmware files out of a module, which is plain,
 // sorted and without doubles.
 func Names(module []byte) ([]string, error) {
-	f, err := elf.NewFile(bytes.NewReader(module))
-	if err != nil {
-		return nil, fmt.Errorf("reading a kernel module: %w", err)
-	}
-	defer f.Close()
-	s := f.Section(".modinfo")
-	if s == nil {
-		return nil, nil
-	}
-	if s.Size > maxModule {
-		return nil, errors.New("reading a kernel module: .modinfo is larger than any module")
-	}
-	data, err := s.Data()
+	data, err := section(module, ".modinfo")
 	if err != nil {
 		return nil, fmt.Errorf("reading a kernel module: %w", err)
 	}

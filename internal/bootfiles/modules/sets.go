@@ -13,18 +13,12 @@ type Set struct {
 }
 
 // virtio is what a virtual machine has: disk, network, console, shared folders.
+// The file system of its root is not among it: who makes an initramfs knows it.
 var virtio = Set{
 	Wanted: []string{"virtio_pci", "virtio_blk", "virtio_net", "virtio_console"},
 	Optional: []string{
-		"virtio_scsi", "sd_mod", "sr_mod", "virtio_mmio", "virtio_rng", "virtiofs", "9p", "9pnet_virtio", "virtio_balloon",
-		"qemu_fw_cfg", "loop",
+		"virtio_scsi", "sd_mod", "sr_mod", "virtio_mmio", "virtio_rng", "virtiofs", "9p", "9pnet_virtio", "loop", "overlay",
 	},
-}
-
-// filesystems are what a root may be on, and what an ESP needs.
-var filesystems = []string{
-	"ext4", "xfs", "btrfs", "squashfs", "erofs", "overlay", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8",
-	"isofs", "crc32c", "crypto-crc32c", "crc32c_generic", "libcrc32c", "xxhash_generic", "blake2b_generic", "efivarfs",
 }
 
 // hardware is what real computers and other hypervisors have their disks on.
@@ -38,11 +32,12 @@ var hardware = []string{
 
 // sets by name. A target boots with one of them.
 var sets = map[string]Set{
-	"vm":   {Wanted: virtio.Wanted, Optional: join(virtio.Optional, filesystems)},
-	"disk": {Wanted: nil, Optional: join(virtio.Wanted, virtio.Optional, filesystems, hardware)},
+	"vm":   {Wanted: virtio.Wanted, Optional: virtio.Optional},
+	"disk": {Wanted: nil, Optional: join(virtio.Wanted, virtio.Optional, hardware)},
 }
 
 // Named gives a set: vm (virtio alone) or disk (also what real computers have).
+// The modules of the root's file system come on top.
 func Named(name string) (Set, error) {
 	s, ok := sets[name]
 	if !ok {

@@ -43,6 +43,10 @@ func run(dir string) error {
 	return nil
 }
 
+// smaller are packages whose functions are not inlined: that takes 60 KB off the
+// helper, and none of them is where its time goes.
+var smaller = []string{"encoding/...", "fmt", "golang.org/x/sys/unix", "os", "reflect", "slices", "slipway/cmd/...", "slipway/internal/bootfiles/...", "slipway/internal/guest/...", "time"}
+
 // build compiles the helper so that the bytes depend on nothing but the source
 // and the toolchain.
 func build(arch string) ([]byte, error) {
@@ -52,7 +56,11 @@ func build(arch string) ([]byte, error) {
 	}
 	defer os.RemoveAll(tmp)
 	out := filepath.Join(tmp, "guest")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "slipway/cmd/guest")
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out}
+	for _, pkg := range smaller {
+		args = append(args, "-gcflags="+pkg+"=-l")
+	}
+	cmd := exec.Command("go", append(args, "slipway/cmd/guest")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
