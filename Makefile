@@ -25,7 +25,7 @@ test:
 
 # The longer tier: the gallery started and proved, equality of one set each.
 boot:
-	SLIPWAY_TIER=boot $(GO) test -count=1 -timeout 40m $(TESTFLAGS) -run 'Gallery|Equality|Faults|Oracle|Alpine' ./internal/e2e/... ./internal/distro/deb/... | grep -vE '^=== (RUN|PAUSE|CONT)'
+	SLIPWAY_TIER=boot $(GO) test -count=1 -timeout 40m $(TESTFLAGS) -run 'Boot|Gallery|Equality|Faults|Oracle|Alpine' ./internal/e2e/... ./internal/distro/deb/... | grep -vE '^=== (RUN|PAUSE|CONT)'
 
 # The whole grid, by hand; its last result is recorded in bench/.
 long:
