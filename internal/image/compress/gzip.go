@@ -31,7 +31,7 @@ func newGzip(w io.Writer) (io.WriteCloser, error) {
 		_, err := w.Write(b)
 		return err
 	}
-	return &gzipWriter{pieces: newPieces(gzipPiece, 32<<10, deflate, emit), w: w}, nil
+	return &gzipWriter{pieces: newPieces(gzipPiece, 32<<10, workers(), deflate, emit), w: w}, nil
 }
 
 func deflate(before, piece []byte) ([]byte, error) {

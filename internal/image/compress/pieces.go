@@ -19,11 +19,12 @@ type result struct {
 	err  error
 }
 
-// newPieces starts with size bytes a piece. work compresses one, and may refer
-// to the last keep bytes of the piece before; emit gets the results in order.
-func newPieces(size, keep int, work func(before, piece []byte) ([]byte, error), emit func([]byte) error) *pieces {
+// newPieces starts with size bytes a piece, atOnce of them in work. work
+// compresses one, and may refer to the last keep bytes of the piece before;
+// emit gets the results in order.
+func newPieces(size, keep, atOnce int, work func(before, piece []byte) ([]byte, error), emit func([]byte) error) *pieces {
 	p := &pieces{work: work, keep: keep, buf: make([]byte, 0, size),
-		queue: make(chan chan result, workers()-1), done: make(chan error, 1)}
+		queue: make(chan chan result, atOnce-1), done: make(chan error, 1)}
 	go func() { p.done <- p.drain(emit) }()
 	return p
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// xzPiece is how much goes into one block; smaller in tests.
-var xzPiece = 16 << 20
+// xzPiece is how much goes into one block, and how far back matches reach;
+// smaller in tests. The encoder takes many times as much memory.
+var xzPiece = 4 << 20
 
 // xzWriter writes one xz stream (The .xz File Format, 2) of many blocks: each
 // is made as a stream of its own, of which only the block is kept.
@@ -36,13 +37,13 @@ func newXZ(w io.Writer) (io.WriteCloser, error) {
 		return nil, err
 	}
 	x := &xzWriter{w: w}
-	x.pieces = newPieces(xzPiece, 0, xzStream, x.addBlocks)
+	x.pieces = newPieces(xzPiece, 0, min(workers(), 4), xzStream, x.addBlocks)
 	return x, nil
 }
 
 func xzStream(_, piece []byte) ([]byte, error) {
 	var out bytes.Buffer
-	z, err := xz.WriterConfig{CheckSum: xz.CRC32, DictCap: 8 << 20}.NewWriter(&out)
+	z, err := xz.WriterConfig{CheckSum: xz.CRC32, DictCap: 4 << 20}.NewWriter(&out)
 	if err != nil {
 		return nil, err
 	}
