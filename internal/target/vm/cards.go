@@ -10,6 +10,7 @@ import (
 	"slipway/internal/lab"
 	"slipway/internal/machine"
 	"slipway/internal/target/qemu"
+	"slipway/internal/target/qemu/link"
 	"slipway/internal/target/supervisor"
 )
 
@@ -34,12 +35,12 @@ func (b *body) attach(r *run, config *qemu.Config) (*supervisor.Attachment, erro
 	}
 	return b.Attach(func(ctx context.Context, l *lab.Lab, m lab.Machine) (*lab.Link, error) {
 		m.DHCP = len(b.Spec.Definition.Network) > 0
-		first, err := plug(ctx, l, m, &config.NICs[0])
+		first, err := r.plug(ctx, l, m, &config.NICs[0])
 		for i := 1; err == nil && i < len(config.NICs); i++ {
 			further := lab.Machine{Name: m.Name + "-" + strconv.Itoa(i+1), Outside: m.Outside, DHCP: true}
-			var link *lab.Link
-			if link, err = plug(ctx, l, further, &config.NICs[i]); err == nil {
-				r.links = append(r.links, link)
+			var entry *lab.Link
+			if entry, err = r.plug(ctx, l, further, &config.NICs[i]); err == nil {
+				r.links = append(r.links, entry)
 			}
 		}
 		if err != nil && first != nil {
@@ -50,21 +51,24 @@ func (b *body) attach(r *run, config *qemu.Config) (*supervisor.Attachment, erro
 }
 
 // plug enters a card in the lab's directory and gives it a cable to the bridge.
-func plug(ctx context.Context, l *lab.Lab, m lab.Machine, card *qemu.NIC) (*lab.Link, error) {
+func (r *run) plug(ctx context.Context, l *lab.Lab, m lab.Machine, card *qemu.NIC) (*lab.Link, error) {
 	m.MAC = card.MAC.String()
 	for _, other := range l.Machines() {
 		if strings.EqualFold(other.MAC, m.MAC) {
 			return nil, fmt.Errorf("machine %s in the lab has the hardware address %s too; give one of them another (vm.nics)", other.Name, m.MAC)
 		}
 	}
-	link, err := l.Announce(ctx, m)
+	entry, err := l.Announce(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	forgetNeighbour(link.IPv4)
-	if card.Tap, err = newTap(link.Port); err != nil {
-		link.Close()
+	forgetNeighbour(entry.IPv4)
+	cable, err := link.Open(lab.Bridge, entry.Port)
+	if err != nil {
+		entry.Close()
 		return nil, fmt.Errorf("giving %s a cable into the lab: %w", m.Name, err)
 	}
-	return link, nil
+	r.cables = append(r.cables, cable)
+	card.Tap, card.Stream = cable.Tap, cable.Stream
+	return entry, nil
 }

@@ -15,6 +15,7 @@ import (
 	"slipway/internal/guest/wire"
 	"slipway/internal/lab"
 	"slipway/internal/target/qemu"
+	"slipway/internal/target/qemu/link"
 	"slipway/internal/target/supervisor"
 )
 
@@ -25,6 +26,7 @@ type run struct {
 	console console
 	link    *supervisor.Attachment
 	links   []*lab.Link // of further cards
+	cables  []*link.Cable
 	stop    context.CancelFunc
 
 	config     wire.Frame // sent once
@@ -182,6 +184,9 @@ func (r *run) Close() error {
 				c.Close()
 			}
 		}
+	}
+	for _, c := range r.cables {
+		errs = append(errs, c.Close())
 	}
 	for _, l := range r.links {
 		errs = append(errs, l.Close())
