@@ -39,7 +39,7 @@ func (a *assembly) hostKernel(key machine.Kernel) (*booted, error) {
 	}
 	data, err := readHost(file, maxKernel)
 	if err != nil {
-		return nil, fmt.Errorf("reading the kernel of the key kernel: %w", err)
+		return nil, fmt.Errorf("reading the kernel %s: %w", file, err)
 	}
 	k := &booted{key: key, host: &host{}, image: blob{data: data}}
 	k.Version = release(data, file)
@@ -53,7 +53,7 @@ func (a *assembly) hostKernel(key machine.Kernel) (*booted, error) {
 	if initrd != "" {
 		k.host.initrd, err = readHost(initrd, maxInitrd)
 		if err != nil && (key.Initrd != "" || k.host.modules == nil) {
-			return nil, fmt.Errorf("reading the initramfs of the host's kernel: %w", err)
+			return nil, fmt.Errorf("reading the initramfs %s: %w", initrd, err)
 		}
 	}
 	return k, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"slipway/internal/bootfiles/entries"
 	"slipway/internal/bootfiles/uki"
@@ -98,6 +99,7 @@ func (a *assembly) addLoader(ctx context.Context, firmware, loader string) error
 		return a.addGRUBEFI(ctx)
 	case loader == "extlinux":
 		a.placeMenu()
+		a.findDeviceTrees()
 		a.addFiles([]entries.File{a.menu.Extlinux()})
 		return nil
 	}
@@ -227,4 +229,26 @@ func (a *assembly) placeMenu() {
 		return
 	}
 	a.menu.Place, a.menu.UUID = entries.InRoot, root.UUID
+}
+
+// findDeviceTrees looks where distributions keep them, and where u-boot can
+// read them.
+func (a *assembly) findDeviceTrees() {
+	places := []struct{ dir, seen string }{{"boot/dtbs-VERSION", "/dtbs-VERSION"}}
+	if a.menu.Place == entries.InRoot {
+		places = []struct{ dir, seen string }{
+			{"boot/dtbs-VERSION", "/boot/dtbs-VERSION"}, {"boot/dtbs/VERSION", "/boot/dtbs/VERSION"}, {"usr/lib/linux-image-VERSION", "/usr/lib/linux-image-VERSION"},
+		}
+	}
+	for _, p := range places {
+		all := true
+		for _, k := range a.menu.Kernels {
+			e := a.fs.Resolve(strings.ReplaceAll(p.dir, "VERSION", k.Version))
+			all = all && e != nil && e.Type == tree.Dir
+		}
+		if all {
+			a.menu.FDTDir = p.seen
+			return
+		}
+	}
 }
