@@ -28,8 +28,8 @@ func (s *Store) madeWhole(part, key string) bool {
 	return err == nil && st.IsDir() && ofThisBoot(s.path(part, key, "boot"))
 }
 
-// commitMade moves a folder that TempDir gave to its name.
-func (s *Store) commitMade(part, key, stage string) error {
+// commitMade moves a folder that TempDir gave to its name, with notes beside it.
+func (s *Store) commitMade(part, key, stage string, notes map[string][]byte) error {
 	what := madeNames[part]
 	if err := s.writable("keeping " + what); err != nil {
 		return err
@@ -44,6 +44,11 @@ func (s *Store) commitMade(part, key, stage string) error {
 	defer os.RemoveAll(outer) // gone after the last rename
 	if err := os.Rename(stage, filepath.Join(outer, "tree")); err != nil {
 		return s.explain("keeping "+what, err)
+	}
+	for name, data := range notes {
+		if err := os.WriteFile(filepath.Join(outer, name), data, 0o600); err != nil {
+			return s.explain("keeping "+what, err)
+		}
 	}
 	if err := s.markBoot(outer); err != nil {
 		return err
@@ -87,7 +92,7 @@ func (s *Store) Image(key string) (dir string, ok bool) { return s.made("images"
 
 // CommitImage moves a folder that TempDir gave to its name; the caller holds a
 // lock that keeps others from doing the same.
-func (s *Store) CommitImage(key, stage string) error { return s.commitMade("images", key, stage) }
+func (s *Store) CommitImage(key, stage string) error { return s.commitMade("images", key, stage, nil) }
 
 // DropImage removes an image, because it is damaged. None is no error.
 func (s *Store) DropImage(key string) error { return s.dropMade("images", key) }

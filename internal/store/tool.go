@@ -14,16 +14,48 @@ import (
 //
 //	tools/<key>/tree/    the programs
 //	tools/<key>/boot     see Flush
+//	tools/<key>/...      what the maker knows about the tree
 //	tools/<name>.choice  which key a set of tools has, and why
 
 // ToolTree is the folder of a tool tree, and whether it is there. Another
 // user's programs are never there: nothing proves what they are.
 func (s *Store) ToolTree(key string) (dir string, ok bool) { return s.made("tools", key) }
 
-// CommitToolTree moves a folder that TempDir gave to its name. What was not
-// whole under that name goes; the caller holds a lock that keeps others from
-// doing the same.
-func (s *Store) CommitToolTree(key, stage string) error { return s.commitMade("tools", key, stage) }
+// CommitToolTree moves a folder that TempDir gave to its name, with notes
+// beside it. What was under that name goes; the caller holds a lock that keeps
+// others from doing the same.
+func (s *Store) CommitToolTree(key, stage string, notes map[string][]byte) error {
+	return s.commitMade("tools", key, stage, notes)
+}
+
+// ToolNote reads a note beside a tool tree; nil when there is none.
+func (s *Store) ToolNote(key, name string) []byte {
+	if s.foreign || !validName(key) || !validName(name) {
+		return nil
+	}
+	data, err := os.ReadFile(s.path("tools", key, name))
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// PutToolNote writes a note beside a tool tree.
+func (s *Store) PutToolNote(key, name string, data []byte) error {
+	if !validName(key) || !validName(name) || name == "tree" || name == "boot" {
+		return fmt.Errorf("noting %q of the tool tree %q: not usable names", name, key)
+	}
+	f, err := s.TempFile("note")
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return s.explain("noting something of a tool tree", err)
+	}
+	return s.publish(f, s.path("tools", key, name))
+}
 
 // DropToolTree removes a tool tree, because it is damaged. None is no error.
 func (s *Store) DropToolTree(key string) error { return s.dropMade("tools", key) }

@@ -23,6 +23,10 @@ type Host struct {
 // onHost looks for a set among the host's programs.
 func (s *Set) onHost(ctx context.Context, root, _ string) Host {
 	var h Host
+	if s.TreeOnly {
+		h.Why = "its files go into a virtual machine"
+		return h
+	}
 	name, err := findProgram(root, s.Program)
 	if err != nil {
 		h.Why = s.Program + " is not installed"

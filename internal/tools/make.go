@@ -19,7 +19,7 @@ import (
 
 // tree finds a set's tree in the store, or makes it.
 func (t *Tools) tree(ctx context.Context, s *Set) (key, root string, err error) {
-	if key, root, ok := t.kept(s); ok && !t.d.Refresh {
+	if key, root, ok := t.kept(s); ok && !t.d.Refresh && t.unchanged(key) {
 		return key, root, nil
 	}
 	if t.d.Store.ReadOnly() {
@@ -30,8 +30,11 @@ func (t *Tools) tree(ctx context.Context, s *Set) (key, root string, err error) 
 		return "", "", err
 	}
 	defer unlock()
-	if key, root, ok := t.kept(s); ok && !t.d.Refresh {
-		return key, root, nil // another slipway made it while we waited
+	if key, root, ok := t.kept(s); ok && !t.d.Refresh && t.sound(ctx, s, key) {
+		return key, root, nil // or another slipway made it while we waited
+	}
+	if ctx.Err() != nil {
+		return "", "", ctx.Err()
 	}
 	defer trace.Region("tools " + s.Name)()
 	c := t.remembered(s)
@@ -41,11 +44,12 @@ func (t *Tools) tree(ctx context.Context, s *Set) (key, root string, err error) 
 		}
 	}
 	root, ok := t.d.Store.ToolTree(c.Key)
-	if !ok {
+	if !ok || !t.sound(ctx, s, c.Key) {
 		if err := t.unpack(ctx, s, c); err != nil {
 			return "", "", err
 		}
 	}
+	t.vouch(c.Key)
 	// The choice is remembered last: what it names is there.
 	data, err := json.Marshal(c)
 	if err == nil {
@@ -76,9 +80,9 @@ func (t *Tools) unpack(ctx context.Context, s *Set, c *choice) error {
 	}
 	defer os.RemoveAll(stage) // gone after it is kept
 	step := t.d.Progress.Step("unpack " + s.Name)
-	err = t.fill(ctx, s, stage, packages)
+	list, err := t.fill(ctx, s, stage, packages)
 	if err == nil {
-		err = t.d.Store.CommitToolTree(c.Key, stage)
+		err = t.d.Store.CommitToolTree(c.Key, stage, map[string][]byte{contentsFile: list.encode()})
 	}
 	step.Done(err)
 	if err == nil {
@@ -146,10 +150,10 @@ const unpackers = 2
 
 // fill writes all packages into a folder. Packs made for it alone are removed
 // again: a tree is made once.
-func (t *Tools) fill(ctx context.Context, s *Set, stage string, packages []plan.Package) error {
+func (t *Tools) fill(ctx context.Context, s *Set, stage string, packages []plan.Package) (contents, error) {
 	w, err := newWriter(stage, s.Drop)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
@@ -173,9 +177,9 @@ func (t *Tools) fill(ctx context.Context, s *Set, stage string, packages []plan.
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return err
+		return nil, err
 	}
-	return w.finish()
+	return w.list, w.finish()
 }
 
 // pack opens a package's pack, which it makes if need be.

@@ -17,6 +17,9 @@ type Set struct {
 	Env []string
 	// Drop are folders and files of the packages that are of no use here.
 	Drop []string
+	// TreeOnly leaves the host's programs alone: the set's files are for a
+	// guest, and must not depend on what the host happens to have.
+	TreeOnly bool
 	// Without are packages that the named ones depend on but that these
 	// programs never touch.
 	Without []string
@@ -53,9 +56,13 @@ var Sets = []Set{
 		Needs: []string{"/usr/lib/grub/i386-pc/boot.img", "/usr/lib/grub/x86_64-efi/moddep.lst"},
 	},
 	{Name: "passt", What: "networking without root", Packages: []string{"passt"}, Program: "passt"},
-	{Name: "mkfs", What: "makers of btrfs and xfs", Packages: []string{"btrfs-progs", "xfsprogs"}, Program: "mkfs.btrfs",
-		Needs: []string{"/usr/sbin/mkfs.xfs"}, Without: []string{"dpkg", "tar", "libicu76", "python3", "python3-minimal", "python3.13",
-			"python3.13-minimal", "libpython3-stdlib", "libpython3.13-stdlib", "libpython3.13-minimal"}},
+	{
+		Name: "mkfs", What: "makers of btrfs and xfs, with a kernel to run them",
+		Packages: []string{"btrfs-progs", "xfsprogs", "linux-image-cloud-amd64"}, Program: "mkfs.btrfs", TreeOnly: true,
+		Without: []string{"dpkg", "tar", "libicu76", "python3", "python3-minimal", "python3.13", "python3.13-minimal", "libpython3-stdlib",
+			"libpython3.13-stdlib", "libpython3.13-minimal", "initramfs-tools", "initramfs-tools-core", "initramfs-tools-bin", "linux-base",
+			"klibc-utils", "libklibc", "cpio", "udev", "kmod", "dracut-install", "zstd", "logsave", "perl-base", "debconf"},
+	},
 }
 
 // dropped are folders that no program reads.

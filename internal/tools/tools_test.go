@@ -309,3 +309,61 @@ func TestLoader(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// TestDamagedTree flips, adds and replaces: each is seen at the next start, and
+// mended without the network.
+func TestDamagedTree(t *testing.T) {
+	family, s := newToys(t)
+	deps := Deps{Store: s, Family: family, OnlyTree: true}
+	root, err := Open(t.Context(), deps).Root(t.Context(), "toy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(root, "usr/share/toy/data")
+	deps.Offline = true
+	for name, damage := range map[string]func() error{
+		"flipped": func() error { return os.WriteFile(data, []byte("dafa\n"), 0o644) },
+		"gone":    func() error { return os.Remove(data) },
+		"stranger": func() error {
+			return os.WriteFile(filepath.Join(root, "usr/lib/libc.so.6"), []byte("evil"), 0o755)
+		},
+		"redirected": func() error { return errors.Join(os.Remove(data), os.Symlink("/etc/passwd", data)) },
+		"no list":    func() error { return os.Remove(filepath.Join(root, "../contents")) },
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		if name == "no list" {
+			os.Remove(filepath.Join(root, "../checked"))
+		}
+		if err := Open(t.Context(), deps).Ensure(t.Context(), "toy"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := os.ReadFile(data); err != nil || string(got) != "data\n" {
+			t.Errorf("%s: afterwards the file holds %q, %v", name, got, err)
+		}
+		if _, err := os.Lstat(filepath.Join(root, "usr/lib/libc.so.6")); err == nil {
+			t.Errorf("%s: the stranger is still there", name)
+		}
+	}
+	if family.choices != 1 {
+		t.Errorf("packages were chosen %d times", family.choices)
+	}
+}
+
+// TestUntouchedIsNotRead: a tree whose files were only looked at is not hashed
+// again, one whose boot is over is.
+func TestUntouchedIsNotRead(t *testing.T) {
+	family, s := newToys(t)
+	tools := Open(t.Context(), Deps{Store: s, Family: family, OnlyTree: true})
+	key, err := tools.Key(t.Context(), "toy")
+	if err != nil || !tools.unchanged(key) {
+		t.Fatalf("a new tree is not taken as it is: %v", err)
+	}
+	if err := s.PutToolNote(key, checkedFile, []byte("another boot")); err != nil {
+		t.Fatal(err)
+	}
+	if tools.unchanged(key) || !tools.sound(t.Context(), &Sets[len(Sets)-1], key) || !tools.unchanged(key) {
+		t.Error("after another boot it must be checked once")
+	}
+}

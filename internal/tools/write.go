@@ -24,13 +24,14 @@ type writer struct {
 	drop  []string
 	dirs  map[string]bool
 	links []tree.Entry // absolute symbolic links, which are set when all files are there
+	list  contents     // what was written
 }
 
 // merged are the folders that stand in /usr, as on every Debian of today.
 var merged = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 
 func newWriter(root string, drop []string) (*writer, error) {
-	w := &writer{root: root, drop: slices.Concat(dropped, drop), dirs: map[string]bool{".": true}}
+	w := &writer{root: root, drop: slices.Concat(dropped, drop), dirs: map[string]bool{".": true}, list: contents{}}
 	for _, name := range merged {
 		if err := w.folder("usr/" + name); err != nil {
 			return nil, err
@@ -101,6 +102,7 @@ func (w *writer) entry(p *store.Pack, i int, e tree.Entry, name string) error {
 		if err != nil || first == "" {
 			return errors.Join(err, w.file(p, i, e, name))
 		}
+		w.list[name] = content{Size: e.Size, Digest: e.Digest.String()}
 		return os.Link(filepath.Join(w.root, first), filepath.Join(w.root, name))
 	}
 	return w.file(p, i, e, name)
@@ -130,6 +132,7 @@ func (w *writer) symlink(target, name string) error {
 	if to := path.Join(path.Dir(name), target); to == ".." || strings.HasPrefix(to, "../") {
 		return fmt.Errorf("its target %q leaves the tree", target)
 	}
+	w.list[name] = content{Target: target}
 	return os.Symlink(target, filepath.Join(w.root, name))
 }
 
@@ -142,6 +145,7 @@ func (w *writer) file(p *store.Pack, i int, e tree.Entry, name string) error {
 	if err != nil {
 		return err
 	}
+	w.list[name] = content{Size: e.Size, Digest: e.Digest.String()}
 	err = p.WriteTo(i, f)
 	if err == nil && e.Size >= holesFrom {
 		dig(f, e.Size)
