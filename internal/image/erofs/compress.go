@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	unitSize = 64 << 10 // of content that is compressed at once
-	maxZeros = 15       // units of zeros that share one block: LZ4 makes 255 of one byte at best
+	unitSize = 128 << 10 // of content that is compressed at once
+	maxZeros = 7         // units of zeros that share one block: LZ4 makes 255 of one byte at best
 )
 
 // extent is a part of a compressed content: clusters of 4 KiB, only the last

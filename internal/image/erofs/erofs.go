@@ -2,7 +2,7 @@
 // kernels since 5.13 (Documentation/filesystems/erofs.rst in its source).
 //
 // Blocks are of 4 KiB. Ends of files that are small lie beside their inode.
-// Files are compressed with LZ4 by default: pieces of 64 KiB each into as many
+// Files are compressed with LZ4 by default: pieces of 128 KiB each into as many
 // blocks as they need ("big physical clusters"), with the full form of the
 // index, which all these kernels read. Hard links, devices, sockets and
 // extended attributes are kept.

@@ -57,7 +57,7 @@ func TestLZ4(t *testing.T) {
 			mixed[i] = byte(i % 700 / 50)
 		}
 	}
-	for _, src := range [][]byte{random[:1], random[:13], make([]byte, 12), make([]byte, 13), make([]byte, unitSize), mixed,
+	for _, src := range [][]byte{random[:1], random[:13], make([]byte, 12), append(bytes.Clone(random), random...), make([]byte, 13), make([]byte, unitSize), mixed,
 		[]byte(strings.Repeat("abc", 5000)), append(random[:300:300], random[:300]...), bytes.Repeat([]byte{9}, 20)} {
 		dst := make([]byte, len(src)+len(src)/255+16)
 		n := compressLZ4(dst, src, new(lz4Table))

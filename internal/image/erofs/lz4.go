@@ -11,14 +11,14 @@ const (
 	lz4MinMatch = 4
 	lz4LastLits = 5  // the last bytes of a block are literals
 	lz4MatchEnd = 12 // no match begins closer to the end
+	lz4Farthest = 1<<16 - 1
 	lz4HashBits = 14
 )
 
-// lz4Table remembers where four bytes were seen last, in a source of at most
-// 64 KiB.
-type lz4Table [1 << lz4HashBits]uint16
+// lz4Table remembers where four bytes were seen last.
+type lz4Table [1 << lz4HashBits]int32
 
-// compressLZ4 compresses src, at most 64 KiB, into dst. It returns the length,
+// compressLZ4 compresses src into dst. It returns the length,
 // or 0 when dst is too small. The bytes depend on src alone. The first one is
 // never 0, because a block begins with a literal.
 func compressLZ4(dst, src []byte, table *lz4Table) int {
@@ -29,8 +29,8 @@ func compressLZ4(dst, src []byte, table *lz4Table) int {
 		word := binary.LittleEndian.Uint32(src[pos:])
 		h := word * 2654435761 >> (32 - lz4HashBits)
 		at := int(table[h])
-		table[h] = uint16(pos)
-		if at >= pos || binary.LittleEndian.Uint32(src[at:]) != word {
+		table[h] = int32(pos)
+		if pos-at > lz4Farthest || binary.LittleEndian.Uint32(src[at:]) != word {
 			pos += 1 + (pos-anchor)>>6 // faster where nothing is found
 			continue
 		}
@@ -44,7 +44,7 @@ func compressLZ4(dst, src []byte, table *lz4Table) int {
 		pos += n
 		anchor = pos
 		if pos <= limit {
-			table[binary.LittleEndian.Uint32(src[pos-2:])*2654435761>>(32-lz4HashBits)] = uint16(pos - 2)
+			table[binary.LittleEndian.Uint32(src[pos-2:])*2654435761>>(32-lz4HashBits)] = int32(pos - 2)
 		}
 	}
 	if !w.literals(src[anchor:], 0) {
