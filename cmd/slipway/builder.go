@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
+	"slipway/internal/target/mkfs"
 	"slipway/internal/tools"
 )
 
@@ -29,10 +31,12 @@ func (e *Env) builder() (*build.Builder, error) {
 		return nil, err
 	}
 	family := deb.New(s)
+	programs := tools.Open(context.Background(), tools.Deps{Store: s, Family: family, Progress: e.reporter()})
+	foreign := mkfs.New(mkfs.Deps{Tools: programs, TempDir: s.TempDir, Memo: filepath.Join(s.Dir(), "tmp"), Progress: e.reporter()})
 	return &build.Builder{
 		Store: s, Host: host, Progress: e.reporter(),
 		Families: map[string]distro.Family{"debian": family},
-		Tools:    tools.Open(context.Background(), tools.Deps{Store: s, Family: family, Progress: e.reporter()}),
+		Tools:    programs, Foreign: foreign.Plan,
 	}, nil
 }
 

@@ -189,6 +189,7 @@ func (b *Builder) volumes(slots []disk.Slot, booted *boot.Result) disk.VolumeFun
 				m, c = booted.Trees[i], booted.Content
 			}
 		}
+		opt.Subvolumes = s.Subvolumes
 		return b.plan(ctx, s.Filesystem, m, c, opt)
 	}
 }

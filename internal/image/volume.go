@@ -14,6 +14,9 @@ type VolumeOptions struct {
 	UUID   [16]byte // as written: the first byte is the first printed pair of digits
 	Label  string
 	Epoch  int64 // as in Options
+	// Subvolumes are folders that become subvolumes, with those above them
+	// made if need be; btrfs only.
+	Subvolumes []string
 }
 
 // Volume is what fills a partition, or a whole disk without a table: a
