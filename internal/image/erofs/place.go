@@ -58,7 +58,7 @@ func (v *volume) setSize() error {
 	used := v.blocks * blockSize
 	switch {
 	case v.opt.Size == 0:
-		v.size = used + max(v.opt.Free, 0)
+		v.size = used + (max(v.opt.Free, 0)+blockSize-1)&^(blockSize-1)
 	case v.opt.Size < used:
 		return fmt.Errorf("the tree needs %d bytes, and the volume is to have %d; make it larger", used, v.opt.Size)
 	default:
