@@ -20,6 +20,7 @@ type server struct {
 	deadline time.Duration
 	console  *console
 	ended    chan struct{}
+	vm       bool // this is a machine with a kernel of its own
 }
 
 // agent serves the control stream; when it ends, the machine ends.
@@ -40,13 +41,14 @@ func agent(args []string) {
 		}
 	}
 	if len(args) == 3 && args[2] == "vm" {
+		sv.vm = true
 		sv.serveHost()
 		return
 	}
 	sv.console = newConsole(os.NewFile(consoleFD, "console"))
 	session := wire.Server(os.NewFile(controlFD, "control"), sv.handle)
 	session.Emit(wire.Event{Kind: "agent", Text: sv.style})
-	go awaitInit(session, sv.style)
+	go sv.awaitInit(session, true)
 	newForwarder(os.NewFile(notifyFD, "notify")).to(session)
 	<-session.Done()
 	sv.shutdown()
@@ -66,12 +68,14 @@ func (sv *server) shutdown() {
 
 // awaitInit tells when process 1 has become the machine's init: before that it
 // has no use for signals.
-func awaitInit(session *wire.Session, style string) {
+func (sv *server) awaitInit(session *wire.Session, first bool) {
 	own, err := os.Stat("/proc/self/exe")
 	for range 5000 {
 		if now, e := os.Stat("/proc/1/exe"); err == nil && e == nil && !os.SameFile(own, now) {
-			session.Emit(wire.Event{Kind: "init", Text: style})
-			session.Emit(stageEvent("init"))
+			session.Emit(wire.Event{Kind: "init", Text: sv.style})
+			if sv.vm && first {
+				session.Emit(stageEvent("init"))
+			}
 			return
 		}
 		time.Sleep(2 * time.Millisecond)
@@ -124,7 +128,7 @@ func (sv *server) handle(st *wire.Stream) {
 		}
 		st.Finish(sv.console.attach(st))
 	case "power":
-		st.Finish(failure(askInit(sv.style, st.Request.Target == "reboot")))
+		st.Finish(failure(sv.power(st.Request.Target == "reboot")))
 	default:
 		st.Finish(wire.Reply{Error: "the guest helper has no operation " + strconv.Quote(st.Request.Op)})
 	}

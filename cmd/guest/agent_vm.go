@@ -21,7 +21,7 @@ func (sv *server) serveHost() {
 		if first {
 			session.Emit(stageEvent("agent"))
 		}
-		go awaitInit(session, sv.style)
+		go sv.awaitInit(session, first)
 		notify.to(session)
 		<-session.Done()
 	}
@@ -47,3 +47,24 @@ func awaitHost() {
 		time.Sleep(100 * time.Millisecond)
 	}
 }
+
+// power asks init to end the machine, and ends it when an init that knows of
+// no such wish (a single static program) goes on.
+func (sv *server) power(reboot bool) error {
+	err := askInit(sv.style, reboot)
+	if !sv.vm || sv.style != styleOther {
+		return err
+	}
+	how := unix.LINUX_REBOOT_CMD_POWER_OFF
+	if reboot {
+		how = unix.LINUX_REBOOT_CMD_RESTART
+	}
+	time.AfterFunc(min(sv.deadline, otherGrace), func() {
+		unix.Sync()
+		unix.Reboot(how)
+	})
+	return nil
+}
+
+// otherGrace is how long such an init has after its SIGTERM.
+const otherGrace = 3 * time.Second

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"slipway/internal/bootfiles"
@@ -24,6 +25,8 @@ type booter struct {
 	host   *wire.Config // what the port said; empty without one
 	stages []wire.Event // reached before there was a port
 	inRAM  bool         // the initramfs is the machine's root
+
+	loading sync.WaitGroup // modules on their way that nothing waits for
 }
 
 // newRoot is where the machine's root is mounted before it becomes the root.
@@ -95,11 +98,13 @@ func (b *booter) loadFirst() error {
 	if b.news, err = listenUevents(); err != nil {
 		return err
 	}
-	for _, name := range b.cfg.Load {
-		if err := b.mods.load(name); err != nil {
-			say("%v", err)
+	b.loading.Go(func() {
+		for _, name := range b.cfg.Load {
+			if err := b.mods.load(name); err != nil {
+				say("%v", err)
+			}
 		}
-	}
+	})
 	b.mods.coldplug()
 	b.follow(0)
 	return nil

@@ -16,6 +16,7 @@ import (
 // switchRoot makes newRoot the root of the machine and gives back the memory
 // of the initramfs.
 func (b *booter) switchRoot() error {
+	b.loading.Wait() // its files are about to go
 	for _, m := range []string{"/dev", "/proc", "/sys", "/run"} {
 		target := newRoot + m
 		if err := os.MkdirAll(target, 0o755); err != nil {

@@ -38,7 +38,7 @@ func (w *Writer) Dir(name string, perm uint32) error {
 
 // File adds a regular file.
 func (w *Writer) File(name string, perm uint32, data []byte) error {
-	if len(data) > MaxSize {
+	if int64(len(data)) > MaxSize {
 		return w.fail(fmt.Errorf("archiving %s: %d bytes are more than a cpio archive can hold in a file", name, len(data)))
 	}
 	return w.add(header{name: name, mode: typeRegular | perm, links: 1, size: uint32(len(data))}, data)

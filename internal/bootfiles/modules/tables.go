@@ -47,21 +47,26 @@ func plain(file string) string {
 }
 
 func (t *Tree) aliasTable(kept map[string]bool) string {
-	var lines []string
-	for pattern, all := range t.exact {
-		for _, module := range all {
-			if kept[module] {
-				lines = append(lines, fmt.Sprintf("alias %s %s\n", pattern, module))
-			}
+	patterns := make([]string, 0, len(t.exact))
+	for pattern := range t.exact {
+		patterns = append(patterns, pattern)
+	}
+	sort.Strings(patterns)
+	var b strings.Builder
+	line := func(pattern, module string) {
+		if kept[module] {
+			fmt.Fprintf(&b, "alias %s %s\n", pattern, module)
+		}
+	}
+	for _, pattern := range patterns {
+		for _, module := range t.exact[pattern] { // in depmod's order
+			line(pattern, module)
 		}
 	}
 	for _, a := range t.aliases {
-		if kept[a.module] {
-			lines = append(lines, fmt.Sprintf("alias %s %s\n", a.pattern, a.module))
-		}
+		line(a.pattern, a.module)
 	}
-	sort.Strings(lines)
-	return strings.Join(lines, "")
+	return b.String()
 }
 
 func (t *Tree) softTable(names []string) string {
