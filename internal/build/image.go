@@ -21,7 +21,7 @@ import (
 )
 
 // imageVersion changes when the same inputs give another image.
-const imageVersion = "image 1"
+const imageVersion = "image 2"
 
 // Boot is what a machine starts from, as files of the store.
 type Boot struct {
@@ -36,6 +36,10 @@ type Boot struct {
 	// DiskSize is how large the disk should be to the machine: its own size, or
 	// more where the definition leaves it open.
 	DiskSize int64 `json:"disk_size,omitempty"`
+	// StateOffset and StateLength are where on the disk the file system for
+	// state: lies, in bytes; 0: there is none.
+	StateOffset int64 `json:"state_offset,omitempty"`
+	StateLength int64 `json:"state_length,omitempty"`
 }
 
 // bootRecord is what the store keeps beside the files.
@@ -203,6 +207,11 @@ func (b *Builder) writeDisk(ctx context.Context, r *Result, target boot.Target, 
 		return nil, b.explain(fmt.Errorf("writing the disk image: %w", err))
 	}
 	record.Disk, record.DiskSize = "disk.raw", disk.Size()
+	for _, s := range disk.Slots {
+		if s.Use == "state" {
+			record.StateOffset, record.StateLength = s.Offset, s.Length
+		}
+	}
 	if r.Prepared.Definition.Disk.Size == 0 {
 		record.DiskSize = max(record.DiskSize, roomyDisk)
 	}

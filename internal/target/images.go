@@ -44,6 +44,7 @@ func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Resul
 		b.Progress.Note(w)
 	}
 	out := &supervisor.Boot{Key: made.Key, Disk: made.Disk, DiskSize: made.DiskSize, Memory: made.Memory, QEMU: programs}
+	out.State = supervisor.Span{Offset: made.StateOffset, Length: made.StateLength}
 	if target == "uefi" || target == "bios" {
 		out.Firmware = target
 		return out, nil

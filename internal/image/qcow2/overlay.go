@@ -12,13 +12,22 @@ import (
 // folder of the overlay; format is raw or qcow2. size is that of the disk; 0
 // takes that of the backing image. The file must not be there yet.
 func Overlay(path, backing, format string, size int64) error {
-	if err := overlay(path, backing, format, size); err != nil {
+	return OverlayHiding(path, backing, format, size)
+}
+
+// Range is a part of a disk, in bytes.
+type Range struct{ Offset, Length int64 }
+
+// OverlayHiding makes an overlay in which parts of the image below read as
+// zeros: all whole clusters in hidden, which are in order.
+func OverlayHiding(path, backing, format string, size int64, hidden ...Range) error {
+	if err := overlay(path, backing, format, size, hidden); err != nil {
 		return fmt.Errorf("making an overlay over %s: %w", backing, err)
 	}
 	return nil
 }
 
-func overlay(path, backing, format string, size int64) (err error) {
+func overlay(path, backing, format string, size int64, hidden []Range) (err error) {
 	if backing == "" || format != "raw" && format != "qcow2" {
 		return fmt.Errorf("format %q: want raw or qcow2", format)
 	}
@@ -32,6 +41,11 @@ func overlay(path, backing, format string, size int64) (err error) {
 		return err
 	}
 	b, err := newBuilder(f, &header{size: size, backing: backing, backingFormat: format})
+	for _, r := range hidden {
+		for i := clusters(r.Offset); err == nil && (i+1)*clusterSize <= min(r.Offset+r.Length, size); i++ {
+			err = b.entry(i, flagZero)
+		}
+	}
 	if err == nil {
 		_, err = b.finish()
 	}

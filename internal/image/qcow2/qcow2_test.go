@@ -231,6 +231,36 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// What an overlay hides reads as zeros, to the byte.
+func TestOverlayHiding(t *testing.T) {
+	tool, err := exec.LookPath("qemu-img")
+	if err != nil {
+		t.Skip("no qemu-img on this host")
+	}
+	dir := t.TempDir()
+	const size = 5 << 20
+	want := bytes.Repeat([]byte{0xa5}, size)
+	if err := os.WriteFile(filepath.Join(dir, "base.raw"), want, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := OverlayHiding(filepath.Join(dir, "x"), "base.raw", "raw", 0, Range{1 << 20, 1 << 20}, Range{3<<20 + 1, clusterSize * 2}); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"check", "x"}, {"convert", "-O", "raw", "x", "out"}} {
+		cmd := exec.Command(tool, args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("qemu-img %s: %v\n%s", args[0], err, out)
+		}
+	}
+	clear(want[1<<20 : 2<<20])
+	clear(want[3<<20+clusterSize : 3<<20+2*clusterSize])
+	got, err := os.ReadFile(filepath.Join(dir, "out"))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("what was hidden is seen, or more than that is hidden: %v", err)
+	}
+}
+
 func TestOverlay(t *testing.T) {
 	dir := t.TempDir()
 	v := disks()["mixed"]

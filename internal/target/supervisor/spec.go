@@ -49,10 +49,17 @@ type Boot struct {
 	Initrd   string `json:"initrd,omitempty"`
 	Cmdline  string `json:"cmdline,omitempty"`
 	Firmware string `json:"firmware,omitempty"` // uefi or bios: the disk's loader starts the kernel; empty: it is started directly
+	State    Span   `json:"state,omitzero"`     // of the file system for state: on the disk
 	Memory   int64  `json:"memory,omitempty"`   // bytes without which it cannot start; 0: not known
 	Key      string `json:"key,omitempty"`      // of the image
 
 	QEMU json.RawMessage `json:"qemu,omitempty"` // how QEMU is run, see package vm
+}
+
+// Span is a part of a disk, in bytes; one without a length is none.
+type Span struct {
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
 }
 
 var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)

@@ -45,6 +45,13 @@ func (b *body) disks() ([]qemu.Disk, error) {
 			Sector: d.Disk.SectorSize, Boot: 1, Ephemeral: !b.Spec.Keep,
 		})
 	}
+	if b.Spec.Boot.State.Length > 0 {
+		path, err := b.stateDisk()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, qemu.Disk{Path: path, Format: "raw", Bus: d.VM.Bus, Serial: "state"})
+	}
 	for i, extra := range d.VM.Disks {
 		disk, err := b.extraDisk(i, extra)
 		if err != nil {
@@ -73,8 +80,18 @@ func (b *body) overlay(image string) error {
 	if err != nil {
 		return err
 	}
-	if err := qcow2.Overlay(b.path(overlayFile), image, "raw", max(b.Spec.Boot.DiskSize, st.Size())); err != nil {
+	if err := qcow2.OverlayHiding(b.path(overlayFile), image, "raw", max(b.Spec.Boot.DiskSize, st.Size()), b.hidden()...); err != nil {
 		return fmt.Errorf("making the machine's own layer over its disk: %w", err)
+	}
+	return nil
+}
+
+// hidden is what of the image the machine must not see: its file system for
+// state, which lies on a disk of its own that outlives builds. The machine
+// finds it there by its UUID.
+func (b *body) hidden() []qcow2.Range {
+	if s := b.Spec.Boot.State; s.Length > 0 {
+		return []qcow2.Range{{Offset: s.Offset, Length: s.Length}}
 	}
 	return nil
 }
