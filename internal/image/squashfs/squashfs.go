@@ -55,7 +55,8 @@ type Writer struct {
 	// random.
 	BlockSize int
 	// Level trades time for size: 1 to 4 for Zstd (0: 2), 1 to 9 for Gzip (0:
-	// 6). XZ has only 0.
+	// 6). XZ has only 0. Level 4 of Zstd saves a few percent for six times the
+	// time.
 	Level int
 }
 
