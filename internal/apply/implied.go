@@ -76,7 +76,7 @@ func (l *implied) init(d *machine.Definition, class string) {
 	case "busybox":
 		l.add("busybox-static", "init")
 	}
-	if class == classBootable {
+	if class == classBootable && !strings.HasPrefix(d.Init, "/") {
 		l.add("udev", "init")
 		l.add("dbus", "init")
 	}

@@ -37,7 +37,7 @@ func (a *assembly) ramKind() string {
 // to a ramfs, which unlike a tmpfs does not end at half of the memory.
 func (a *assembly) ramWords() []string {
 	kind := a.ramKind()
-	if kind == "cpio" {
+	if kind == "cpio" || kind == "init" {
 		return []string{"root=ram", "rw"}
 	}
 	return []string{"root=ram", "slipway.root=/" + ramImage(kind), "rootfstype=" + kind, "ro", "slipway.overlay=tmpfs"}
@@ -46,7 +46,7 @@ func (a *assembly) ramWords() []string {
 func ramImage(kind string) string { return "root." + kind }
 
 func (a *assembly) ramModules() []string {
-	if kind := a.ramKind(); kind != "cpio" {
+	if kind := a.ramKind(); kind != "cpio" && kind != "init" {
 		return []string{kind, "overlay", "loop"}
 	}
 	return nil
@@ -67,9 +67,12 @@ func (a *assembly) makeRAM(ctx context.Context) error {
 	a.result.Kernel, a.result.Cmdline = k.image.payload(a.Content), k.cmdline
 	a.result.Kernels = a.result.Kernels[:1]
 	var err error
-	if a.ramKind() == "cpio" {
+	switch a.ramKind() {
+	case "cpio":
 		err = a.ramArchive(k)
-	} else {
+	case "init":
+		err = a.ramInit(k)
+	default:
 		err = a.ramVolume(ctx, k)
 	}
 	a.result.Trees = []*tree.Manifest{a.whole}

@@ -117,7 +117,7 @@ var rules = map[string]*rule{
 	"loader":      {want: "a boot loader", enum: []string{"auto", "systemd-boot", "uki", "grub", "extlinux", "none"}},
 	"console":     {want: "a terminal, and the rate of a serial one: tty0 or ttyS0,115200", pattern: `^(tty[0-9]+|(tty[A-Z]+[0-9]+|hvc[0-9]+)(,[0-9]+[noe]?[78]?)?)$`},
 	"initramfs":   {want: "slipway, distro or none", enum: []string{"slipway", "distro", "none"}},
-	"ramroot":     {want: "squashfs, erofs or cpio", enum: []string{"squashfs", "erofs", "cpio"}},
+	"ramroot":     {want: "squashfs, erofs, cpio or init", enum: []string{"squashfs", "erofs", "cpio", "init"}},
 	"diskbus":     {want: "virtio, ahci, nvme or scsi", enum: []string{"virtio", "ahci", "nvme", "scsi"}},
 	"serial":      {want: "at most 20 letters, digits, and . _ -", pattern: `^[A-Za-z0-9._-]{1,20}$`},
 	"pcislot":     {want: "a slot and function, for example 05.0", pattern: `^[0-9a-f]{2}\.[0-7]$`},
