@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"slipway/internal/bootfiles/entries"
+	"slipway/internal/trace"
 )
 
 // grubModules are in the image that firmware starts: it finds its menu on any
@@ -91,23 +92,31 @@ func (a *assembly) grubImage(ctx context.Context, dir, platform string) ([]byte,
 	if a.menu.UUID == "" {
 		return nil, fmt.Errorf("the file system with GRUB's menu has no UUID: add a partition with use: boot or use: esp to disk.partitions")
 	}
+	early := fmt.Sprintf("search.fs_uuid %s root\nset prefix=($root)%s\n", a.menu.UUID, a.menu.GrubDir())
+	names := slices.Concat(grubModules, grubFirmware[platform])
+	for _, m := range names {
+		if _, err := os.Stat(filepath.Join(dir, m+".mod")); err != nil {
+			return nil, fmt.Errorf("GRUB's module %s is missing: %w", m, err)
+		}
+	}
+	return a.cached(grubInputs(dir, platform, a.menu.GrubDir(), early, names), func() ([]byte, error) {
+		return a.link(ctx, dir, platform, early, names)
+	})
+}
+
+// link runs grub-mkimage.
+func (a *assembly) link(ctx context.Context, dir, platform, early string, names []string) ([]byte, error) {
+	defer trace.Region("link GRUB")()
 	tmp, err := os.MkdirTemp("", "slipway-grub-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	early := fmt.Sprintf("search.fs_uuid %s root\nset prefix=($root)%s\n", a.menu.UUID, a.menu.GrubDir())
 	config, core := filepath.Join(tmp, "early.cfg"), filepath.Join(tmp, "core.img")
 	if err := os.WriteFile(config, []byte(early), 0o600); err != nil {
 		return nil, err
 	}
-	args := []string{"-O", platform, "-d", dir, "-c", config, "-p", a.menu.GrubDir(), "-o", core}
-	for _, m := range append(slices.Clone(grubModules), grubFirmware[platform]...) {
-		if _, err := os.Stat(filepath.Join(dir, m+".mod")); err != nil {
-			return nil, fmt.Errorf("GRUB's module %s is missing: %w", m, err)
-		}
-		args = append(args, m)
-	}
+	args := append([]string{"-O", platform, "-d", dir, "-c", config, "-p", a.menu.GrubDir(), "-o", core}, names...)
 	cmd, err := a.Tools.Command(ctx, "grub", "grub-mkimage", args...)
 	if err != nil {
 		return nil, err

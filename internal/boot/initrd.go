@@ -16,6 +16,7 @@ import (
 	"slipway/internal/bootfiles/entries"
 	"slipway/internal/bootfiles/initramfs"
 	"slipway/internal/image/compress"
+	"slipway/internal/trace"
 	"slipway/internal/tree"
 	"slipway/internal/xz"
 )
@@ -75,12 +76,17 @@ func (a *assembly) makeInitrd(k *booted, set string) (*blob, error) {
 	case k.key.Package == "host" && k.host.modules == nil && k.host.initrd != nil:
 		return &blob{data: k.host.initrd}, nil
 	}
-	var out bytes.Buffer
 	root, opt := a.initrdOptions(k, set)
-	if err := initramfs.Build(&out, root, opt); err != nil {
+	data, err := a.cached(a.initrdInputs(k, opt), func() ([]byte, error) {
+		defer trace.Region("make the initramfs")()
+		var out bytes.Buffer
+		err := initramfs.Build(&out, root, opt)
+		return out.Bytes(), err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("making the initramfs of kernel %s: %w", k.Version, err)
 	}
-	return &blob{data: out.Bytes()}, nil
+	return &blob{data: data}, nil
 }
 
 func (a *assembly) distroInitrd(k *booted) (*blob, error) {

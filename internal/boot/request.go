@@ -55,6 +55,7 @@ type Request struct {
 	Mint       []bootfiles.Mint
 	Tools      Tools   // needed for GRUB when the tree does not bring it
 	Plan       Planner // needed for RAM roots of squashfs and erofs
+	Cache      Cache   // may be nil
 	Epoch      int64   // time of what is added, in seconds
 	HostRoot   string  // where the host's kernel is looked for; empty: /
 }
