@@ -144,7 +144,7 @@ func (b *Builder) assemble(ctx context.Context, r *Result, target boot.Target, t
 	}
 	request := boot.Request{
 		Definition: d, Manifest: m, Content: layer.Content(), Target: target, Table: table,
-		Mint: mintTable(), Plan: b.plan, Epoch: r.Prepared.Lock.Date.Unix(),
+		Mint: mintTable(), Plan: b.plan, Cache: bootCache{b.Store}, Epoch: r.Prepared.Lock.Date.Unix(),
 	}
 	if b.Tools != nil {
 		request.Tools = b.Tools
