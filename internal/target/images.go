@@ -29,7 +29,7 @@ func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Resul
 	if b.Tools == nil {
 		return nil, errors.New("this program has no tools to run virtual machines with")
 	}
-	programs, slow, err := vm.Find(ctx, b.Tools, d, filepath.Join(b.Store.Dir(), "tmp"))
+	programs, slow, err := vm.Find(ctx, b.Tools, d, filepath.Join(b.Store.Dir(), "notes"))
 	if err != nil {
 		return nil, err
 	}

@@ -100,18 +100,36 @@ func (p *Prover) running(ctx context.Context, d *machine.Definition, spec superv
 	return nil, err
 }
 
-// pin keeps what a machine runs from in the store: its build and its image.
+// pin keeps what a machine runs from in the store: its build, its image, and
+// the tools that run it.
 func (o *one) pin(spec supervisor.Spec) error {
 	store := o.Builder.Store
 	err := store.Pin("machine-"+spec.Name, o.result.Key)
 	if spec.Boot != nil && err == nil {
-		err = store.Pin("image-"+spec.Name, spec.Boot.Key)
+		err = errors.Join(store.Pin("image-"+spec.Name, spec.Boot.Key), o.pinTools(spec))
 	}
 	return err
 }
 
+// pinTools keeps QEMU, which is started again when the machine restarts.
+func (o *one) pinTools(spec supervisor.Spec) error {
+	set := "qemu"
+	if spec.Definition.Arch == "arm64" {
+		set = "qemu-arm"
+	}
+	key, err := o.Builder.Tools.Key(context.Background(), set)
+	if err != nil || key == "" { // the host's own
+		return err
+	}
+	return o.Builder.Store.Pin("tools-"+spec.Name, key)
+}
+
 func (p *Prover) unpin(name string) error {
-	return errors.Join(p.Builder.Store.Unpin("machine-"+name), p.Builder.Store.Unpin("image-"+name))
+	var errs []error
+	for _, what := range []string{"machine-", "image-", "tools-"} {
+		errs = append(errs, p.Builder.Store.Unpin(what+name))
+	}
+	return errors.Join(errs...)
 }
 
 // pinKept keeps the build of what a machine keeps for as long as that is there,
