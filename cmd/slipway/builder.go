@@ -32,7 +32,7 @@ func (e *Env) builder() (*build.Builder, error) {
 	}
 	family := deb.New(s)
 	programs := tools.Open(context.Background(), tools.Deps{Store: s, Family: family, Progress: e.reporter()})
-	foreign := mkfs.New(mkfs.Deps{Tools: programs, TempDir: s.TempDir, Memo: filepath.Join(s.Dir(), "tmp"), Progress: e.reporter()})
+	foreign := mkfs.New(mkfs.Deps{Tools: programs, TempDir: s.TempDir, Memo: filepath.Join(s.Dir(), "notes"), Progress: e.reporter()})
 	return &build.Builder{
 		Store: s, Host: host, Progress: e.reporter(),
 		Families: map[string]distro.Family{"debian": family},

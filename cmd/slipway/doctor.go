@@ -16,7 +16,8 @@ func newDoctor(env *Env) *cobra.Command {
 		Use:   "doctor",
 		Short: "Say what this host can and cannot do, each with its one-line fix",
 		Long: `Try everything that slipway needs of this host and say for each whether it works,
-and if not the one line that cures it.`,
+and if not the one line that cures it. For foreign programs it says which are
+this host's own and which slipway unpacks for itself; it fetches none.`,
 		Example: `  slipway doctor`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -31,6 +32,9 @@ and if not the one line that cures it.`,
 				checks = append(checks, lab.Checks(cmd.Context(), host)...)
 			}
 			checks = append(checks, kept)
+			if kept.OK {
+				checks = append(checks, toolChecks(cmd.Context(), dir)...)
+			}
 			if env.opt.json {
 				return json.NewEncoder(env.Stdout).Encode(checks)
 			}

@@ -128,9 +128,9 @@ func storeCheck(dir string) sandbox.Check {
 }
 
 func usageText(u store.Usage) string {
-	return fmt.Sprintf("%-10s %6d  %s\n%-10s %6d  %s\n%-10s %6d  %s\n%-10s %6d  %s\ntotal %s\n",
+	return fmt.Sprintf("%-10s %6d  %s\n%-10s %6d  %s\n%-10s %6d  %s\n%-10s %6d  %s\n%-10s %6d  %s\ntotal %s\n",
 		"layers", u.Layers, build.Bytes(u.LayerBytes), "packs", u.Packs, build.Bytes(u.PackBytes),
-		"packages", u.Objects, build.Bytes(u.ObjectBytes), "temporary", u.Temporary, build.Bytes(u.TemporaryBytes),
+		"packages", u.Objects, build.Bytes(u.ObjectBytes), "tools", u.Tools, build.Bytes(u.ToolBytes), "temporary", u.Temporary, build.Bytes(u.TemporaryBytes),
 		build.Bytes(u.Total))
 }
 

@@ -5,6 +5,7 @@ type Set struct {
 	Name     string
 	What     string   // for people
 	Packages []string // of System
+	About    string   // what fetching it takes, roughly
 	Program  string   // the one that stands for the set on the host
 	// Least is the oldest version of the host's program that is good enough;
 	// "" takes any that is there.
@@ -29,7 +30,7 @@ type Set struct {
 // 7.2 mishandles cmpxchg16b when it emulates, which panics guests.
 var Sets = []Set{
 	{
-		Name: "qemu", What: "QEMU for x86 machines, with SeaBIOS and OVMF",
+		Name: "qemu", What: "QEMU for x86 machines, with SeaBIOS and OVMF", About: "about 45 MB",
 		Packages: []string{"qemu-system-x86", "ovmf", "seabios", "ipxe-qemu"},
 		Program:  "qemu-system-x86_64", Least: "10",
 		Needs: []string{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd", "/usr/share/seabios/bios-256k.bin"},
@@ -37,27 +38,27 @@ var Sets = []Set{
 		Drop:  []string{"usr/bin/qemu-system-i386", "usr/bin/qemu-system-x86_64-microvm"},
 	},
 	{
-		Name: "qemu-arm", What: "QEMU for arm machines, with their UEFI",
+		Name: "qemu-arm", What: "QEMU for arm machines, with their UEFI", About: "about 45 MB",
 		Packages: []string{"qemu-system-arm", "qemu-efi-aarch64", "ipxe-qemu"},
 		Program:  "qemu-system-aarch64", Least: "10",
 		Needs: []string{"/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"},
 		Env:   []string{"QEMU_MODULE_DIR={lib}/qemu"},
 	},
 	{
-		Name: "qemu-img", What: "QEMU's disk image tool",
+		Name: "qemu-img", What: "QEMU's disk image tool", About: "about 12 MB",
 		Packages: []string{"qemu-utils"}, Program: "qemu-img",
 		Env: []string{"QEMU_MODULE_DIR={lib}/qemu"},
 	},
-	{Name: "virtiofsd", What: "the server of shared folders", Packages: []string{"virtiofsd"}, Program: "virtiofsd"},
-	{Name: "swtpm", What: "a TPM in software", Packages: []string{"swtpm"}, Program: "swtpm"},
+	{Name: "virtiofsd", What: "the server of shared folders", About: "about 6 MB", Packages: []string{"virtiofsd"}, Program: "virtiofsd"},
+	{Name: "swtpm", What: "a TPM in software", About: "about 8 MB", Packages: []string{"swtpm"}, Program: "swtpm"},
 	{
-		Name: "grub", What: "GRUB's images and their maker",
+		Name: "grub", What: "GRUB's images and their maker", About: "about 12 MB",
 		Packages: []string{"grub-common", "grub-pc-bin", "grub-efi-amd64-bin"}, Program: "grub-mkimage",
 		Needs: []string{"/usr/lib/grub/i386-pc/boot.img", "/usr/lib/grub/x86_64-efi/moddep.lst"},
 	},
-	{Name: "passt", What: "networking without root", Packages: []string{"passt"}, Program: "passt"},
+	{Name: "passt", What: "networking without root", About: "about 3 MB", Packages: []string{"passt"}, Program: "passt"},
 	{
-		Name: "mkfs", What: "makers of btrfs and xfs, with a kernel to run them",
+		Name: "mkfs", What: "makers of btrfs and xfs, with a kernel to run them", About: "about 60 MB",
 		Packages: []string{"btrfs-progs", "xfsprogs", "linux-image-cloud-amd64"}, Program: "mkfs.btrfs", TreeOnly: true,
 		Without: []string{"dpkg", "tar", "libicu76", "python3", "python3-minimal", "python3.13", "python3.13-minimal", "libpython3-stdlib",
 			"libpython3.13-stdlib", "libpython3.13-minimal", "initramfs-tools", "initramfs-tools-core", "initramfs-tools-bin", "linux-base",

@@ -103,6 +103,10 @@ type Share struct {
 	Tag      string // at most 36 bytes
 	Path     string
 	ReadOnly bool
+	// Owner is the id, of user and group alike, by which the guest's root goes
+	// into the folder, as seen from this process: in a user namespace the one
+	// that stands for the caller. virtiofs only.
+	Owner int
 	// Type is "virtiofs", "9p", or "" for virtiofs where its server can be
 	// had, and 9p otherwise. VM.Shares tells what it became.
 	Type string

@@ -36,12 +36,7 @@ func (s *starter) shares(ctx context.Context) error {
 
 // virtiofsd starts a server and returns the number of QEMU's connection to it.
 func (s *starter) virtiofsd(ctx context.Context, i int, share *Share) (int, error) {
-	args := []string{"--fd=3", "--shared-dir=" + share.Path, "--sandbox=" + confinement(), "--xattr", "--cache=auto",
-		"--inode-file-handles=never", "--rlimit-nofile=0", "--log-level=error"}
-	if share.ReadOnly {
-		args = append(args, "--readonly")
-	}
-	cmd, err := s.c.Programs.Command(context.WithoutCancel(ctx), "virtiofsd", "virtiofsd", args...)
+	cmd, err := s.c.Programs.Command(context.WithoutCancel(ctx), "virtiofsd", "virtiofsd", virtiofsdArgs(share)...)
 	if err != nil {
 		return 0, err
 	}
@@ -58,6 +53,20 @@ func (s *starter) virtiofsd(ctx context.Context, i int, share *Share) (int, erro
 	}
 	s.helpers = append(s.helpers, p)
 	return s.give(conn), nil
+}
+
+// virtiofsdArgs is its command line; descriptor 3 is its socket.
+func virtiofsdArgs(share *Share) []string {
+	args := []string{"--fd=3", "--shared-dir=" + share.Path, "--sandbox=" + confinement(), "--xattr", "--cache=auto",
+		"--inode-file-handles=never", "--rlimit-nofile=0", "--log-level=error"}
+	if share.ReadOnly {
+		args = append(args, "--readonly")
+	}
+	if share.Owner != 0 {
+		one := fmt.Sprintf("=map:0:%d:1", share.Owner)
+		args = append(args, "--translate-uid"+one, "--translate-gid"+one)
+	}
+	return args
 }
 
 // confinement is how a server of folders locks itself in: root can take
