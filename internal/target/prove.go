@@ -117,7 +117,11 @@ func (p *Prover) clear(spec supervisor.Spec, err *error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	step := p.Progress.Step("stop " + name)
-	downErr := p.Down(ctx, name)
+	end := (*supervisor.Machine).Down
+	if spec.Target != "container" {
+		end = (*supervisor.Machine).Discard // its disks go too
+	}
+	downErr := p.down(ctx, name, end)
 	var missing *supervisor.NotFoundError
 	if errors.As(downErr, &missing) {
 		downErr = nil // it never came into being
@@ -131,11 +135,15 @@ func (p *Prover) clear(spec supervisor.Spec, err *error) {
 
 // Down ends a machine and gives up its build.
 func (p *Prover) Down(ctx context.Context, name string) error {
+	return p.down(ctx, name, (*supervisor.Machine).Down)
+}
+
+func (p *Prover) down(ctx context.Context, name string, end func(*supervisor.Machine, context.Context) error) error {
 	m, err := supervisor.Find(p.Runtime, name)
 	if err != nil {
 		return err
 	}
-	if err := m.Down(ctx); err != nil {
+	if err := end(m, ctx); err != nil {
 		return err
 	}
 	p.log("stop", name, map[string]any{"ok": true})

@@ -180,11 +180,20 @@ func (m *Machine) Ping(ctx context.Context) error {
 // Down ends the machine and undoes everything that starting it changed. It
 // returns when nothing of it is left; a machine that ended before is cleared
 // away.
-func (m *Machine) Down(ctx context.Context) error {
+func (m *Machine) Down(ctx context.Context) error { return m.end(ctx, "") }
+
+// Discard ends the machine at once, without its init: nobody wants what it
+// wrote. Otherwise it is like Down.
+func (m *Machine) Discard(ctx context.Context) error { return m.end(ctx, pullThePlug) }
+
+// pullThePlug is the target of a request to end without an orderly shutdown.
+const pullThePlug = "now"
+
+func (m *Machine) end(ctx context.Context, how string) error {
 	session, err := m.Connect(ctx)
 	if err == nil {
 		defer session.Close()
-		if _, err := session.Open(wire.Request{Op: "down"}); err != nil {
+		if _, err := session.Open(wire.Request{Op: "down", Target: how}); err != nil {
 			return fmt.Errorf("ending machine %s: %w", m.Name, err)
 		}
 	} else if !errors.Is(err, ErrNotRunning) && !m.startingUp() {

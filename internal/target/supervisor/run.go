@@ -185,6 +185,10 @@ func (r *incarnation) wait(s *supervisor) Ending {
 
 // shutdown asks init to end, and insists after the deadline.
 func (r *incarnation) shutdown(s *supervisor) {
+	if s.plug.Load() {
+		r.Kill()
+		return
+	}
 	deadline := time.After(s.Spec.Stop)
 	r.outliveScripts(s)
 	for tries := range 3 { // an init that has just begun may not listen yet

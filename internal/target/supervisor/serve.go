@@ -81,6 +81,9 @@ func (s *supervisor) handle(st *wire.Stream) {
 	case "wait":
 		st.Finish(s.waitReady(st))
 	case "down":
+		if req.Target == pullThePlug {
+			s.plug.Store(true)
+		}
 		s.requestStop()
 		<-st.Over() // this process ends first
 	case "restart":

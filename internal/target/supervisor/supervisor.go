@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"slipway/internal/guest/wire"
@@ -24,7 +25,8 @@ type supervisor struct {
 	files    []*os.File // inherited listeners
 	stop     chan struct{}
 	stopOnce sync.Once
-	wasUp    bool // the caller of Up was told that it is up
+	plug     atomic.Bool // the machine ends like one whose plug is pulled
+	wasUp    bool        // the caller of Up was told that it is up
 
 	mu      sync.Mutex
 	rec     full
