@@ -191,6 +191,10 @@ func TestErrors(t *testing.T) {
 			d.Boot.Firmware = []string{"bios"}
 			d.Disk.Partitions = []machine.Partition{{Use: "bios"}, {Use: "root", Filesystem: "squashfs"}}
 		}), "add a partition with use: boot or use: esp"},
+		{"large sectors", debian, uefi(func(d *machine.Definition) {
+			d.Boot.Firmware = []string{"bios"}
+			d.Disk.SectorSize = 4096
+		}), "no BIOS boots a disk with sectors of 4096 bytes"},
 		{"no host kernel", debian, uefi(func(d *machine.Definition) { d.Kernel = []machine.Kernel{{Package: "host"}} }), "this computer has no kernel in /boot"},
 		{"no such file", debian, uefi(func(d *machine.Definition) { d.Kernel = []machine.Kernel{{File: "/nowhere/bzImage"}} }), "/nowhere/bzImage"},
 	} {
@@ -274,6 +278,18 @@ func TestPartitionsGetTheirFiles(t *testing.T) {
 	}
 	if got := read(t, r, 2, "grub/grub.cfg"); !strings.Contains(got, "linux /vmlinuz-6.12.1-amd64 ") {
 		t.Errorf("GRUB's menu on the boot partition: %s", got)
+	}
+}
+
+// A line of the definition takes the place of the one that the disk gives.
+func TestOwnFstab(t *testing.T) {
+	own := "/dev/mmcblk0p1\t/\text4\trw,noatime\t0\t1\n"
+	r := must(t, debian.with(files{"etc/fstab": own, "etc/securetty": "console\n"}), &machine.Definition{}, Disk)
+	if got := read(t, r, rootTree, "etc/fstab"); strings.Count(got, "\t/\t") != 1 || !strings.HasSuffix(got, own) {
+		t.Errorf("fstab: %s", got)
+	}
+	if got := read(t, r, rootTree, "etc/securetty"); got != "console\nttyS0\n" {
+		t.Errorf("securetty: %s", got)
 	}
 }
 

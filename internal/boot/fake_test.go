@@ -203,7 +203,7 @@ func request(t *testing.T, f files, d *machine.Definition, target Target) Reques
 	}
 	d.Arch = "amd64"
 	layout := d.Layout()
-	r := Request{Definition: d, Manifest: m, Content: c, Target: target, Table: layout.Table,
+	r := Request{Definition: d, Manifest: m, Content: c, Target: target, Table: layout.Table, Sector: layout.SectorSize,
 		Helper: []byte("\x7fELF helper"), Tools: newFakeTools(t), Epoch: 2000, HostRoot: t.TempDir()}
 	uuid := map[string]string{"root": "0f0f0f0f-0000-4000-8000-000000000001", "esp": "1234-ABCD", "boot": "0f0f0f0f-0000-4000-8000-000000000002",
 		"state": "0f0f0f0f-0000-4000-8000-000000000003", "data": "0f0f0f0f-0000-4000-8000-000000000004", "swap": "0f0f0f0f-0000-4000-8000-000000000005"}

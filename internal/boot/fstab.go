@@ -18,6 +18,10 @@ const (
 // addFstab writes the lines that follow from the disk above those of the tree,
 // and makes the mount points.
 func (a *assembly) addFstab(context.Context) error {
+	old, err := a.read("etc/fstab", 1<<20)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	var lines strings.Builder
 	for _, p := range a.Partitions {
 		if p.Use == "state" {
@@ -25,8 +29,8 @@ func (a *assembly) addFstab(context.Context) error {
 			continue
 		}
 		where, options := a.mountOf(p)
-		if where == "" {
-			continue
+		if where == "" || mounted(string(old), where) {
+			continue // the definition's own line counts
 		}
 		fsck := "2"
 		switch {
@@ -41,16 +45,23 @@ func (a *assembly) addFstab(context.Context) error {
 	if lines.Len() == 0 {
 		return nil
 	}
-	old, err := a.read("etc/fstab", 1<<20)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	a.root.file("etc/fstab", 0o644, []byte(lines.String()+strings.TrimPrefix(string(old), unconfigured)))
 	return nil
 }
 
 // unconfigured is what Debian's base-files has in place of lines.
 const unconfigured = "# UNCONFIGURED FSTAB FOR BASE SYSTEM\n"
+
+// mounted tells whether a table has a line for a mount point.
+func mounted(table, where string) bool {
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) > 1 && !strings.HasPrefix(f[0], "#") && f[1] == where && strings.HasPrefix(where, "/") {
+			return true
+		}
+	}
+	return false
+}
 
 // mountOf says where and how a partition is mounted; empty: nowhere.
 func (a *assembly) mountOf(p Partition) (where, options string) {

@@ -107,17 +107,22 @@ func (a *assembly) distroInitrd(k *booted) (*blob, error) {
 // initrdOptions say what goes into an initramfs of ours, and where its modules
 // come from.
 func (a *assembly) initrdOptions(k *booted, set string) (fs.FS, initramfs.Options) {
-	var root fs.FS = a.fs
-	modular := k.Modules != ""
-	if k.host != nil && k.host.modules != nil {
-		root, modular = k.host.modules, true
-	}
+	root, modular := a.modulesOf(k)
 	opt := initramfs.Options{Version: k.Version, Helper: a.Helper, Decompress: decompress, Compress: a.packer(k), Config: a.helperConfig(set)}
 	if modular { // else all that it needs is part of the kernel
 		opt.Set = set
 		opt.Modules = append(a.rootModules(set), k.key.Modules...)
 	}
 	return root, opt
+}
+
+// modulesOf is the root below which a kernel's modules are, and whether it has
+// any.
+func (a *assembly) modulesOf(k *booted) (fs.FS, bool) {
+	if k.host != nil && k.host.modules != nil {
+		return k.host.modules, true
+	}
+	return a.fs, k.Modules != ""
 }
 
 // helperConfig is what the helper reads in the initramfs.

@@ -30,7 +30,9 @@ func (a *assembly) addLoaders(ctx context.Context) error {
 		return err
 	}
 	if len(a.menu.Kernels) == 0 {
-		a.warn("the disk has no loader: its only kernel is the host's, which a virtual machine is started with directly")
+		if a.Table != "none" && a.Definition.Boot.Loader != "none" {
+			a.warn("the disk has no loader: its only kernel is the host's, which a virtual machine is started with directly")
+		}
 		return nil
 	}
 	loaders, err := a.loaders()
@@ -81,6 +83,8 @@ func (a *assembly) unplaceable(firmware, loader string) error {
 		return fmt.Errorf("a disk without partition table has no place for a loader: set disk.table, or boot.loader: none")
 	case firmware == "uefi" && !esp:
 		return fmt.Errorf("UEFI needs an EFI system partition: add one with use: esp to disk.partitions")
+	case firmware == "bios" && a.Sector > 512:
+		return fmt.Errorf("no BIOS boots a disk with sectors of %d bytes: set boot.firmware: [uefi], or disk.sector_size: 512", a.Sector)
 	case firmware == "bios" && a.Table == "gpt" && !bios:
 		return fmt.Errorf("GRUB for BIOS needs a place of its own on a GPT: add a partition with use: bios, or set disk.table: msdos")
 	}

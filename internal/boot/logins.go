@@ -21,7 +21,7 @@ func (a *assembly) addLogins(context.Context) error {
 	case "busybox":
 		line = busyboxLine
 	default:
-		return nil
+		return a.addSecure()
 	}
 	old, err := a.read("etc/inittab", 1<<20)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

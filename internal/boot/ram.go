@@ -168,7 +168,8 @@ func writeRAM(w io.Writer, kind string, size int64, fill func(io.Writer) error) 
 
 // ramSet is the set of modules for an initramfs that looks for no disk.
 func (a *assembly) ramSet(k *booted) string {
-	t, err := modules.Open(a.fs, k.Version)
+	root, _ := a.modulesOf(k)
+	t, err := modules.Open(root, k.Version)
 	if err != nil || !t.Has("virtio_pci") && !t.Builtin("virtio_pci") {
 		return ""
 	}

@@ -50,6 +50,7 @@ type Request struct {
 	Content    tree.Content
 	Target     Target
 	Table      string      // of the disk: gpt, msdos, hybrid or none
+	Sector     int         // bytes of a sector of the disk; 0: 512
 	Partitions []Partition // in their order on the disk; none for RAM
 	Helper     []byte      // the guest helper for the machine's architecture
 	Mint       []bootfiles.Mint
