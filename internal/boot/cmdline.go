@@ -58,6 +58,9 @@ func (a *assembly) rootWords() ([]string, error) {
 			words = append(words, "rootflags="+flags)
 		}
 	}
+	if slices.Contains(strings.Split(p.Options, ","), "ro") {
+		return append(words, "ro"), nil
+	}
 	return append(words, "rw"), nil
 }
 

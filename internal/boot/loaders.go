@@ -85,7 +85,7 @@ func (a *assembly) unplaceable(firmware, loader string) error {
 		return fmt.Errorf("UEFI needs an EFI system partition: add one with use: esp to disk.partitions")
 	case firmware == "bios" && a.Sector > 512:
 		return fmt.Errorf("no BIOS boots a disk with sectors of %d bytes: set boot.firmware: [uefi], or disk.sector_size: 512", a.Sector)
-	case firmware == "bios" && a.Table == "gpt" && !bios:
+	case firmware == "bios" && a.Table != "msdos" && !bios:
 		return fmt.Errorf("GRUB for BIOS needs a place of its own on a GPT: add a partition with use: bios, or set disk.table: msdos")
 	}
 	return nil

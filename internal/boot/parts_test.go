@@ -140,9 +140,9 @@ func TestLogins(t *testing.T) {
 
 func TestCmdlineWords(t *testing.T) {
 	d := &machine.Definition{Init: "/bin/app", Kernel: []machine.Kernel{{Cmdline: []string{"panic=3", "quiet"}}}}
-	d.Disk.Partitions = []machine.Partition{{Use: "esp"}, {Use: "bios"}, {Use: "root", Options: "noatime,commit=30,nofail,x-systemd.growfs"}}
+	d.Disk.Partitions = []machine.Partition{{Use: "esp"}, {Use: "bios"}, {Use: "root", Options: "ro,noatime,commit=30,nofail,x-systemd.growfs"}}
 	r := must(t, debian, d, Disk)
-	if want := " rootfstype=ext4 rootflags=commit=30 rw console=ttyS0,115200 init=/bin/app panic=3 quiet"; !strings.HasSuffix(r.Cmdline, want) {
+	if want := " rootfstype=ext4 rootflags=commit=30 ro console=ttyS0,115200 init=/bin/app panic=3 quiet"; !strings.HasSuffix(r.Cmdline, want) {
 		t.Errorf("command line %q, want %q at its end", r.Cmdline, want)
 	}
 }
