@@ -143,7 +143,7 @@ func (b *Builder) assemble(ctx context.Context, r *Result, target boot.Target, t
 		return nil, err
 	}
 	request := boot.Request{
-		Definition: d, Manifest: m, Content: layer.Content(), Target: target, Table: table,
+		Definition: d, Manifest: m, Content: layer.Content(), Target: target, Table: table, Sector: d.Disk.SectorSize,
 		Mint: mintTable(), Plan: b.plan, Cache: bootCache{b.Store}, Epoch: r.Prepared.Lock.Date.Unix(),
 	}
 	if b.Tools != nil {
