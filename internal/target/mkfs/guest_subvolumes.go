@@ -3,6 +3,7 @@ package mkfs
 import (
 	"context"
 	"os"
+	"path"
 	"path/filepath"
 	"unsafe"
 
@@ -43,11 +44,14 @@ func makeSubvolume(root, name string) error {
 }
 
 // scan reads a volume with its subvolumes, each of which is a file system of
-// its own to the kernel.
-func scan(root string, subvolumes []string) (*tree.Manifest, error) {
+// its own to the kernel. The digests of files whose paths are known need not
+// be added up.
+func scan(root string, subvolumes []string, known func(string, *unix.Stat_t) (tree.Digest, bool)) (*tree.Manifest, error) {
 	all := new(tree.Manifest)
 	for _, s := range append([]string{"."}, subvolumes...) {
-		m, err := tree.Scan(context.Background(), filepath.Join(root, s), tree.ScanOptions{})
+		m, err := tree.Scan(context.Background(), filepath.Join(root, s), tree.ScanOptions{
+			Known: func(name string, st *unix.Stat_t) (tree.Digest, bool) { return known(path.Join(s, name), st) },
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -126,7 +126,10 @@ func (m *Maker) boot(ctx context.Context, c *qemu.Config) (*tree.Manifest, error
 	}()
 	stop := context.AfterFunc(ctx, func() { vm.Quit(context.WithoutCancel(ctx)) })
 	defer stop()
-	got, stage, err := listen(vm.Agent)
+	begin := time.Now()
+	got, stage, err := listen(vm.Agent, func(stage string) {
+		m.d.Progress.Log(fmt.Sprintf("%s, after %.1f s: %s", c.Name, time.Since(begin).Seconds(), stage))
+	})
 	gone := left(ctx, vm, err)
 	vm.Quit(context.WithoutCancel(ctx)) // nothing is left to do when it has gone
 	<-read
@@ -142,7 +145,7 @@ func (m *Maker) boot(ctx context.Context, c *qemu.Config) (*tree.Manifest, error
 }
 
 // listen hears what the machine has to say, to its last word.
-func listen(conn net.Conn) (got *tree.Manifest, stage string, err error) {
+func listen(conn net.Conn, tell func(stage string)) (got *tree.Manifest, stage string, err error) {
 	stage = "start"
 	patience := func() error { return conn.SetReadDeadline(time.Now().Add(silence)) }
 	if err := patience(); err != nil {
@@ -155,6 +158,7 @@ func listen(conn net.Conn) (got *tree.Manifest, stage string, err error) {
 		if k == sayStage {
 			text, err := io.ReadAll(body)
 			stage = string(text)
+			tell(stage)
 			return err
 		}
 		var err error
