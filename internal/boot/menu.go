@@ -121,7 +121,12 @@ func (a *assembly) findKernel(key machine.Kernel, installed []Kernel) (*booted, 
 	case len(installed) == 0:
 		return nil, nil
 	case key.Package == "auto":
-		return &booted{Kernel: installed[0], key: key, image: blob{entry: installed[0].Image}}, nil
+		k := installed[0]
+		// Beside other kernels it is the one of the package that auto stands for.
+		if own, err := find(installed, a.versionOf("linux-image-"+a.Definition.Arch, 0)); err == nil {
+			k = own
+		}
+		return &booted{Kernel: k, key: key, image: blob{entry: k.Image}}, nil
 	}
 	name, _, _ := strings.Cut(key.Package, "=")
 	v := a.versionOf(name, 0)
