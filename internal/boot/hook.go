@@ -29,8 +29,25 @@ func (a *assembly) addHook(context.Context) error {
 	for _, s := range hook.Scripts() {
 		a.root.file(s.Path, s.Mode, []byte(s.Data))
 	}
+	if c := a.hookConfig(); c.Initramfs == "" {
+		a.silence()
+	}
 	a.root.file(initramfsHook, 0o755, []byte("#!/bin/sh\n# Brings a new initramfs to where the boot loader reads it.\nexec /"+bootfiles.HelperPath+" kernel-hook \"$1\"\n"))
 	return nil
+}
+
+// makers are the hooks of programs that make an initramfs for a new kernel.
+var makers = []string{"etc/kernel/postinst.d/initramfs-tools", "etc/kernel/postinst.d/dracut"}
+
+// silence keeps them from a long work whose result ours replaces. They stay
+// as dpkg knows them, but for the right to be executed, which run-parts wants
+// and dpkg does not take back.
+func (a *assembly) silence() {
+	for _, name := range makers {
+		if e := a.fs.Resolve(name); e != nil && e.Type == tree.File {
+			a.root.copied(name, 0o644, e)
+		}
+	}
 }
 
 // managed tells whether the machine keeps dpkg, the one package manager that
