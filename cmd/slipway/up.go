@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -69,6 +70,15 @@ func writeProof(w io.Writer, proof *probe.Proof) error {
 	return probe.WriteTable(w, proof)
 }
 
+// shortened is an error without what it quotes, which the proof shows.
+func shortened(err error) error {
+	first, _, more := strings.Cut(err.Error(), "\n")
+	if !more {
+		return err
+	}
+	return errors.New(strings.TrimSuffix(first, "; the console's last lines:"))
+}
+
 // finish prints a proof and turns a failed probe into exit status 3.
 func (e *Env) finish(proof *probe.Proof, err error) error {
 	if proof == nil {
@@ -87,7 +97,7 @@ func (e *Env) finish(proof *probe.Proof, err error) error {
 		return tableErr
 	}
 	if err != nil {
-		return err
+		return shortened(err)
 	}
 	if !proof.OK() {
 		return &statusError{exitProbe, fmt.Errorf("%s is not proved", proof.Machine)}

@@ -76,6 +76,9 @@ type Staged interface {
 	Stages() <-chan Stage
 	// Event takes in what the guest says of its stages.
 	Event(text string)
+	// Settle tells at once of the stages that have ended but were kept back
+	// until their times would be known better.
+	Settle()
 	// Waiting names the stage that has not ended, and tells how long it may
 	// still take.
 	Waiting() (stage string, left time.Duration)

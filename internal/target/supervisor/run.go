@@ -37,6 +37,7 @@ func (s *supervisor) start() (_ *incarnation, err error) {
 	defer func() {
 		if err != nil {
 			r.Kill()
+			_ = r.drainStages(s) // err came first
 			err = errors.Join(s.withConsole(r, err), r.close())
 		}
 	}()
@@ -130,12 +131,23 @@ func (r *incarnation) endedEarly(s *supervisor) error {
 			return err
 		}
 	}
+	if err := r.drainStages(s); err != nil {
+		return err
+	}
+	return r.staged(errors.New("the machine ended before its agent answered: " + r.End().Reason))
+}
+
+// drainStages takes in the stages that have ended, as well as they are known.
+func (r *incarnation) drainStages(s *supervisor) error {
+	if staged, ok := r.Run.(Staged); ok {
+		staged.Settle()
+	}
 	for len(r.stages) > 0 {
 		if err := s.reached(<-r.stages); err != nil {
 			return err
 		}
 	}
-	return r.staged(errors.New("the machine ended before its agent answered: " + r.End().Reason))
+	return nil
 }
 
 // staged gives an error to the stage in which the machine is.
@@ -329,6 +341,9 @@ func (s *supervisor) setAgent(r *incarnation, style string) {
 	s.rec.Style = style
 	s.rec.PID = r.PID()
 	s.rec.Traces = r.Traces()
+	if r.session != nil {
+		s.rec.Stages = append(s.rec.Stages, Mark{"agent", time.Since(s.rec.Started).Seconds()})
+	}
 	if link := r.Link(); link != nil {
 		s.rec.Addresses = link.addresses()
 	}

@@ -160,13 +160,10 @@ func (s *supervisor) cycle() error {
 // of it.
 func (s *supervisor) announce() {
 	s.wasUp = true
-	s.mu.Lock()
 	stage := ""
-	if s.agent != nil {
+	if s.hasAgent() {
 		stage = "agent"
-		s.rec.Stages = append(s.rec.Stages, Mark{stage, time.Since(s.rec.Started).Seconds()})
 	}
-	s.mu.Unlock()
 	s.tell(Progress{Stage: stage, OK: true, Up: true})
 	s.status.Close()
 }
@@ -232,6 +229,12 @@ func (s *supervisor) setRun(run *incarnation, agent *wire.Session) {
 	s.mu.Lock()
 	s.run, s.agent = run, agent
 	s.mu.Unlock()
+}
+
+func (s *supervisor) hasAgent() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.agent != nil
 }
 
 // own gives a file to the caller of slipway.

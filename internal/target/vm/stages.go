@@ -2,6 +2,7 @@ package vm
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,6 +23,13 @@ var patience = map[string]time.Duration{
 	"agent":    90 * time.Second,
 }
 
+// foreignPatience is for systems that tell nothing of their stages.
+const foreignPatience = 8 * time.Minute
+
+// testPatience shortens the patience of tests, which have no other way into
+// the supervisor.
+const testPatience = "SLIPWAY_TEST_PATIENCE"
+
 // order lists the stages of a target until the agent answers. Where a kernel is
 // given to the machine directly, firmware is what comes before it starts.
 func order(target string) []string {
@@ -37,6 +45,9 @@ func order(target string) []string {
 type watcher struct {
 	out chan supervisor.Stage
 	now func() time.Time
+	// foreign is a system that slipway has not built: it may say nothing on its
+	// console, and is there when it answers on its network.
+	foreign bool
 
 	mu     sync.Mutex
 	order  []string
@@ -163,6 +174,15 @@ func (w *watcher) Event(text string) {
 	}
 }
 
+// Settle tells of the stages before the root as well as they are known.
+func (w *watcher) Settle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.at > 0 && !w.start.IsZero() {
+		w.settle()
+	}
+}
+
 // settle tells of all stages up to the root with their times.
 func (w *watcher) settle() {
 	i := slices.Index(w.order, "kernel")
@@ -235,6 +255,12 @@ func (w *watcher) Waiting() (string, time.Duration) {
 	defer w.mu.Unlock()
 	stage := w.waiting()
 	limit, ok := patience[stage]
+	if w.foreign {
+		limit = foreignPatience
+	}
+	if d, err := time.ParseDuration(os.Getenv(testPatience)); ok && err == nil {
+		limit = d
+	}
 	if !ok {
 		return stage, time.Hour
 	}
