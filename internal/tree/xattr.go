@@ -31,9 +31,10 @@ func capabilityV2(v string) string {
 	return v[:3] + string(rune(capRevision2>>24)) + v[4:capSize2]
 }
 
-// ignoredXattr names what is the host's or the overlay's, not the tree's.
+// ignoredXattr names what is the host's, its file system's or the overlay's,
+// not the tree's: xfs shows how it stores access control lists.
 func ignoredXattr(name string) bool {
-	for _, p := range []string{"trusted.overlay.", "user.overlay.", "btrfs."} {
+	for _, p := range []string{"trusted.overlay.", "user.overlay.", "trusted.SGI_ACL_", "btrfs."} {
 		if strings.HasPrefix(name, p) {
 			return true
 		}
