@@ -36,16 +36,18 @@ func newWrite(env *Env) *cobra.Command {
 		Short: "Put a machine on a disk, safely",
 		Long: `Write a machine to a disk and read it back. FILE is a definition, whose file
 systems are made at the disk's size, or a disk image (.raw, .qcow2), which grows
-at its first boot. DEVICE is a path (/dev/sda, /dev/disk/by-id/...), serial:NUMBER,
-or a file that stands for a disk.
+at its first boot. DEVICE is a path (/dev/sda, /dev/disk/by-id/..., /dev/disk/by-path/...),
+serial:NUMBER, or a file that stands for a disk. A machine with a bare file
+system (disk: {table: none}) also goes into a partition or a logical volume.
 
 A disk that is mounted, swap, part of something else, too small or not the only
 one of its serial number is refused. What is on it is shown, and erased after a
 yes, or with --yes-erase and the disk's serial number (its path, if it has none).
 A write that was interrupted is reported at the next attempt. Where UEFI runs, the
-firmware gets a boot entry.`,
+firmware gets a boot entry, which it tries first.`,
 		Example: `  slipway write web.yaml serial:S5GXNG0N
   slipway write web.raw /dev/disk/by-id/usb-Stick_42 --yes-erase 42
+  slipway write guest.yaml /dev/hostvg/guest
   slipway write web.yaml /dev/sda --keep-table`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -65,6 +67,9 @@ func (e *Env) writeDisk(ctx context.Context, file, word string, flags writeFlags
 		return err
 	}
 	if err := disk.Idle(); err != nil {
+		return err
+	}
+	if err := e.suits(disk, file); err != nil {
 		return err
 	}
 	contents, err := disk.Contents()
@@ -91,14 +96,27 @@ func (e *Env) writeDisk(ctx context.Context, file, word string, flags writeFlags
 	return err
 }
 
+// suits refuses a definition whose disk is not like this one, before it is
+// built and before anybody is asked.
+func (e *Env) suits(disk *metal.Device, file string) error {
+	if formats.Suffix(file) != "" {
+		return nil
+	}
+	d, err := e.load(file)
+	if err != nil {
+		return err
+	}
+	if err := disk.SuitsLayout(d.Layout()); err != nil {
+		return fmt.Errorf("%s: %w", d.At("disk"), err)
+	}
+	return nil
+}
+
 // agree shows what is on the disk and asks, unless the right serial number was
 // given already.
 func (e *Env) agree(disk *metal.Device, contents *metal.Contents, flags writeFlags) error {
-	id := disk.Serial
-	if id == "" {
-		id = disk.Path
-	}
-	if flags.erase != "" && flags.erase != id {
+	id := disk.ID()
+	if flags.erase != "" && !disk.Is(flags.erase) {
 		return fmt.Errorf("--yes-erase names %s, and the disk %s is %s: nothing was written", flags.erase, disk.Path, id)
 	}
 	lost := "what is on it will be lost"
@@ -121,7 +139,7 @@ func (e *Env) agree(disk *metal.Device, contents *metal.Contents, flags writeFla
 	if err != nil && err != io.EOF {
 		return err
 	}
-	if strings.TrimSpace(answer) != id {
+	if !disk.Is(strings.TrimSpace(answer)) {
 		return fmt.Errorf("that is not %s: nothing was written", id)
 	}
 	return nil
@@ -146,8 +164,12 @@ func (e *Env) putOn(ctx context.Context, disk *metal.Device, file string, flags 
 		end(err)
 		return name, err
 	}
-	size := disk.Size - disk.Size%int64(disk.Sector) // an empty file becomes as large as the definition says
-	laid, err := b.Disk(ctx, result, build.DiskOptions{Size: size, Sector: disk.Sector})
+	// An empty file becomes as large as the definition says, with its sectors.
+	options := build.DiskOptions{Size: disk.Size - disk.Size%int64(disk.Sector), Sector: disk.Sector}
+	if disk.File {
+		options.Sector = 0
+	}
+	laid, err := b.Disk(ctx, result, options)
 	if err == nil {
 		err = disk.Write(ctx, laid, opt)
 	}
@@ -160,7 +182,7 @@ func (e *Env) putImage(ctx context.Context, disk *metal.Device, file string) (st
 	if suffix := formats.Suffix(file); suffix != ".raw" && suffix != ".qcow2" && suffix != ".ext4" && suffix != ".squashfs" && suffix != ".erofs" {
 		return "", fmt.Errorf("%s is no disk image; build one: slipway build DEFINITION -o %s.raw", file, strings.TrimSuffix(name, suffix))
 	}
-	if err := formats.Verify(file); err != nil {
+	if err := e.verifyImage(disk, file, name); err != nil {
 		return "", err
 	}
 	var v image.Volume
@@ -177,10 +199,27 @@ func (e *Env) putImage(ctx context.Context, disk *metal.Device, file string) (st
 	if err != nil {
 		return "", err
 	}
+	if err := disk.Suits(v, name); err != nil {
+		return "", err
+	}
 	opt, end := e.diskProgress(name)
 	err = disk.Write(ctx, v, opt)
 	end(err)
 	return name, err
+}
+
+// verifyImage compares an image with its checksum, after a first look at
+// whether it fits at all: a large one takes its time.
+func (e *Env) verifyImage(disk *metal.Device, file, name string) error {
+	if st, err := os.Stat(file); err == nil && !strings.HasSuffix(file, ".qcow2") {
+		if err := disk.Fits(st.Size(), name); err != nil {
+			return err
+		}
+	}
+	step := e.reporter().Step("check " + name)
+	err := formats.Verify(file)
+	step.Done(err)
+	return err
 }
 
 // diskProgress shows how far writing and reading back are.
@@ -201,12 +240,19 @@ func (e *Env) diskProgress(what string) (metal.WriteOptions, func(error)) {
 
 // bootEntry makes the firmware start the disk first.
 func (e *Env) bootEntry(disk *metal.Device, label string) (string, error) {
-	if disk.File || !metal.HasEFI(metal.EFIVars) {
+	if disk.File {
 		return "", nil
 	}
-	entry, ok, err := disk.BootEntry(label)
+	entry, ok, err := disk.BootEntry(strings.TrimSuffix(label, formats.Suffix(label)))
 	if err != nil || !ok {
 		return "", err
+	}
+	if err := metal.NeedVars(filepath.Dir(metal.EFIVars)); err != nil {
+		return "", err
+	}
+	if !metal.HasEFI(metal.EFIVars) {
+		e.reporter().Note("UEFI did not start this system, so its boot menu has no entry for the disk: firmware finds the disk's own loader, EFI/BOOT")
+		return "", nil
 	}
 	number, err := metal.SetBootEntry(metal.EFIVars, entry)
 	if err != nil {

@@ -49,14 +49,14 @@ func (d *Device) parts() []part {
 // encryption, a loop device of a file), or anyone who holds it exclusively.
 func (d *Device) Idle() error {
 	if d.ReadOnly {
-		return &BusyError{d.Path, "it is read-only", "choose another, or make it writable"}
+		return d.readOnly()
 	}
 	if d.File {
 		return d.fileIdle()
 	}
 	for _, p := range d.parts() {
 		if where := mountOf("/proc/self/mountinfo", p.number); where != "" {
-			return &BusyError{d.Path, fmt.Sprintf("/dev/%s is mounted on %s", p.name, where), "unmount it: umount " + where}
+			return d.mounted(p.name, where)
 		}
 		if swapOf("/proc/swaps", p.number) {
 			return &BusyError{d.Path, fmt.Sprintf("/dev/%s is active swap", p.name), "swapoff /dev/" + p.name}
@@ -75,6 +75,21 @@ func (d *Device) Idle() error {
 		return fmt.Errorf("opening %s: %w", d.Path, err)
 	}
 	return unix.Close(fd)
+}
+
+func (d *Device) readOnly() error {
+	if d.File {
+		return fmt.Errorf("%s is read-only to you: chmod u+w %s, or choose another", d.Path, d.Path)
+	}
+	return fmt.Errorf("%s is read-only: look for a switch on it, try blockdev --setrw %s, or choose another", d.Path, d.Path)
+}
+
+func (d *Device) mounted(name, where string) error {
+	why, remedy := fmt.Sprintf("/dev/%s is mounted on %s", name, where), "unmount it: umount "+where
+	if where == "/" || where == "/boot" || where == "/usr" || where == "/boot/efi" {
+		why, remedy = why+", this system runs from it", "start another system to write to it, from a stick or over the network"
+	}
+	return &BusyError{d.Path, why, remedy}
 }
 
 // fileIdle refuses a file that a loop device shows.

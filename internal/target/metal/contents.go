@@ -28,6 +28,7 @@ type Held struct {
 	UUID       string `json:"uuid,omitempty"` // of the partition
 	Filesystem string `json:"filesystem,omitempty"`
 	Label      string `json:"label,omitempty"`
+	Unfinished string `json:"unfinished,omitempty"` // mark of a write to the partition alone
 }
 
 // Contents looks at the disk.
@@ -39,12 +40,16 @@ func (d *Device) Contents() (*Contents, error) {
 	defer f.Close()
 	c := &Contents{Unfinished: d.Unfinished(), Parts: []Held{}}
 	table, err := ptable.Read(f, d.Size, int64(d.Sector))
+	if d.File && errors.Is(err, ptable.ErrNone) { // a file does not say what sectors it stands for
+		table, err = ptable.Read(f, d.Size, 4096)
+	}
 	switch {
 	case err == nil && len(table.Parts) > 0:
 		c.Table = table.Scheme
 		for _, p := range table.Parts {
 			h := Held{Number: p.Number, Start: p.Start, Size: p.Size, Name: p.Name, UUID: p.UUID}
 			h.identify(io.NewSectionReader(f, p.Start, p.Size))
+			h.Unfinished = unfinishedAt(f, p.Start)
 			c.Parts = append(c.Parts, h)
 		}
 		return c, nil
@@ -101,6 +106,9 @@ func (h *Held) words() string {
 	}
 	if h.Label != "" && h.Label != h.Name {
 		words = append(words, fmt.Sprintf("labelled %q", h.Label))
+	}
+	if h.Unfinished != "" {
+		words = append(words, "an unfinished write "+h.Unfinished)
 	}
 	return strings.Join(words, ", ")
 }

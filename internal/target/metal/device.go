@@ -22,7 +22,9 @@ type Device struct {
 	Removable  bool   `json:"removable,omitempty"`
 	Rotational bool   `json:"rotational,omitempty"`
 	ReadOnly   bool   `json:"read_only,omitempty"`
-	File       bool   `json:"file,omitempty"` // a regular file
+	File       bool   `json:"file,omitempty"`      // a regular file
+	Partition  bool   `json:"partition,omitempty"` // part of a disk
+	Given      string `json:"given,omitempty"`     // the name it was found by, where that is another one
 
 	base   int64  // offset of a part of the disk, see Part
 	kernel string // name below /sys/class/block; "" for a file
@@ -57,7 +59,7 @@ func (f Finder) Find(word string) (*Device, error) {
 	}
 	path, err := filepath.EvalSymlinks(word)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s does not exist%s", word, f.hint())
+		return nil, f.missing(word)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("finding the disk %s: %w", word, err)
@@ -73,9 +75,36 @@ func (f Finder) Find(word string) (*Device, error) {
 	case st.Mode().IsRegular():
 		return &Device{Path: path, Size: st.Size(), Sector: 512, File: true, ReadOnly: unix.Access(path, unix.W_OK) != nil}, nil
 	case st.Mode()&os.ModeDevice != 0 && st.Mode()&os.ModeCharDevice == 0:
-		return f.block(path)
+		d, err := f.block(path)
+		if err == nil && filepath.Clean(word) != path {
+			d.Given = word
+		}
+		return d, err
 	}
 	return nil, fmt.Errorf("%s is neither a disk nor a file%s", word, f.hint())
+}
+
+// missing says what could have been meant by a path where nothing is.
+func (f Finder) missing(word string) error {
+	if strings.HasPrefix(word, f.dev()+"/") {
+		return fmt.Errorf("%s does not exist%s", word, f.hint())
+	}
+	return fmt.Errorf("%s does not exist; to write to a file, make it first: truncate -s 4G %s%s", word, word, f.hint())
+}
+
+// ID is what has to be said to erase the disk: its serial number or, without
+// one, its path.
+func (d *Device) ID() string {
+	if d.Serial != "" {
+		return d.Serial
+	}
+	return d.Path
+}
+
+// Is tells whether a word is the disk's ID. A disk without a serial number may
+// also be named as it was found.
+func (d *Device) Is(word string) bool {
+	return word != "" && (word == d.ID() || d.Serial == "" && word == d.Given)
 }
 
 func (f Finder) bySerial(serial string) (*Device, error) {
@@ -143,6 +172,18 @@ func (f Finder) hint() string {
 // String is a disk in one line: path, size, model, serial.
 func (d *Device) String() string {
 	words := []string{d.Path, humanSize(d.Size)}
+	if d.Given != "" {
+		words[0] += " (" + d.Given + ")"
+	}
+	if d.Partition {
+		words = append(words, "a partition")
+	}
+	if d.Removable {
+		words = append(words, "removable")
+	}
+	if d.ReadOnly {
+		words = append(words, "read-only")
+	}
 	if d.Model != "" {
 		words = append(words, d.Model)
 	}
@@ -196,11 +237,38 @@ func (f Finder) describe(kernel string) *Device {
 		d.Sector = n
 	}
 	d.Model = strings.Join(strings.Fields(d.attribute("device/model")), " ")
+	if name := d.attribute("dm/name"); name != "" {
+		kind, _, _ := strings.Cut(d.attribute("dm/uuid"), "-")
+		d.Model = strings.TrimSpace(strings.TrimPrefix(kind+" volume "+name, " "))
+	}
 	d.Serial = d.serial()
 	d.Removable = d.attribute("removable") == "1"
 	d.Rotational = d.attribute("queue/rotational") == "1"
 	d.ReadOnly = d.attribute("ro") == "1"
+	d.Partition = d.attribute("partition") != ""
+	if d.Partition {
+		d.ofWhole()
+	}
 	return d
+}
+
+// ofWhole takes from the disk what the kernel says of whole disks only: the
+// folder of a partition lies in that of its disk.
+func (d *Device) ofWhole() {
+	dir, err := filepath.EvalSymlinks(filepath.Join(d.sys, "class/block", d.kernel))
+	if err != nil {
+		return
+	}
+	read := func(name string) string {
+		b, _ := os.ReadFile(filepath.Join(filepath.Dir(dir), name))
+		return strings.TrimSpace(string(b))
+	}
+	if n, err := strconv.Atoi(read("queue/logical_block_size")); err == nil && n > 0 {
+		d.Sector = n
+	}
+	d.Removable = read("removable") == "1"
+	d.Rotational = read("queue/rotational") == "1"
+	d.ReadOnly = d.ReadOnly || read("ro") == "1"
 }
 
 // serial is where drivers keep it: virtio and NVMe in a file of their own,

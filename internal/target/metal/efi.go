@@ -45,6 +45,17 @@ func HasEFI(vars string) bool {
 	return len(names) > 0
 }
 
+// NeedVars refuses a system that UEFI started and that does not show the
+// firmware's variables: the boot entry would be left out in silence. firmware
+// is the folder in which Linux describes UEFI, there only if that runs.
+func NeedVars(firmware string) error {
+	vars := filepath.Join(firmware, filepath.Base(EFIVars))
+	if _, err := os.Stat(firmware); err != nil || HasEFI(vars) {
+		return nil
+	}
+	return fmt.Errorf("the firmware's variables are not there: mount -t efivarfs efivarfs %s, then write again, or choose the disk in the firmware's menu", vars)
+}
+
 // SetBootEntry makes an entry, or renews the one that starts the same program
 // of the same partition, puts it first in the boot order, and reads both back.
 // It returns the entry's number.
@@ -196,13 +207,27 @@ func setVariable(vars, name string, data []byte) error {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("setting the firmware's variable %s: %w", name, err)
+		return unset(vars, name, err)
 	}
 	_, err = f.Write(append(binary.LittleEndian.AppendUint32(nil, variableAttributes), data...))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("setting the firmware's variable %s: %w", name, err)
+		return unset(vars, name, err)
 	}
 	return nil
+}
+
+// unset says why a variable was not set, and what helps.
+func unset(vars, name string, err error) error {
+	remedy := ""
+	switch {
+	case errors.Is(err, unix.EROFS):
+		remedy = ": make the variables writable: mount -o remount,rw " + vars
+	case errors.Is(err, unix.ENOSPC):
+		remedy = ": the firmware has no room left: remove boot entries that nobody needs (efibootmgr -b NUMBER -B)"
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		remedy = ": only root may, and not where the kernel is locked down"
+	}
+	return fmt.Errorf("setting the firmware's variable %s: %w%s", name, err, remedy)
 }
 
 // ESPPath writes a path of the ESP as the firmware wants it.

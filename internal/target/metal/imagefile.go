@@ -28,6 +28,9 @@ func ImageFile(path string, size int64) (image.Volume, error) {
 	}
 	v := &imageFile{path: path, length: st.Size(), size: st.Size()}
 	table, err := partition.Read(f, st.Size(), 0)
+	if table != nil {
+		v.sector = table.Sector
+	}
 	if errors.Is(err, partition.ErrNoTable) {
 		return v, nil // a bare file system
 	}
@@ -64,7 +67,14 @@ type imageFile struct {
 	length     int64 // of the file that is taken
 	size       int64 // of the volume
 	head, tail []byte
+	sector     int // of its table, bytes; 0: it has none
 }
+
+// tableSector implements tabled.
+func (v *imageFile) tableSector() int { return v.sector }
+
+// tabled is a volume that may bring a partition table.
+type tabled interface{ tableSector() int }
 
 func (v *imageFile) Size() int64 { return v.size }
 

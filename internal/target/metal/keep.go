@@ -51,7 +51,7 @@ func (d *Device) table() (*partition.Table, error) {
 		return nil, err
 	}
 	defer f.Close()
-	table, err := partition.Read(f, d.Size, d.Sector)
+	table, err := partition.Read(f, d.Size, d.tableSector())
 	if errors.Is(err, partition.ErrNoTable) || err == nil && table.Kind == partition.MBR {
 		return nil, fmt.Errorf("%s has no GPT, so no partition has a name to be kept by; leave --keep-table away to write the disk anew", d.Path)
 	}
@@ -59,6 +59,15 @@ func (d *Device) table() (*partition.Table, error) {
 		return nil, fmt.Errorf("reading the table of %s: %w", d.Path, err)
 	}
 	return table, nil
+}
+
+// tableSector is the size of the sectors that the table counts in; 0 finds it
+// out, for a file that may stand for a disk of either.
+func (d *Device) tableSector() int {
+	if d.File {
+		return 0
+	}
+	return d.Sector
 }
 
 func existing(t *partition.Table) []build.Existing {

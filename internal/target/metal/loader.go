@@ -21,7 +21,7 @@ func (d *Device) BootEntry(label string) (e BootEntry, ok bool, err error) {
 		return e, false, err
 	}
 	defer f.Close()
-	table, err := partition.Read(f, d.Size, d.Sector)
+	table, err := partition.Read(f, d.Size, d.tableSector())
 	if err != nil {
 		return e, false, nil // a disk without a table has no ESP
 	}

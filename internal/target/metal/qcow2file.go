@@ -46,3 +46,6 @@ type unpacked struct {
 	image.Volume
 	raw *os.File
 }
+
+// tableSector implements tabled.
+func (u *unpacked) tableSector() int { return u.Volume.(tabled).tableSector() }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -36,9 +37,8 @@ const unfinished = "slipway: unfinished write\n"
 // What lies beyond the volume's end stays, but for the old table's backup in
 // the disk's last sectors.
 func (d *Device) Write(ctx context.Context, v image.Volume, opt WriteOptions) error {
-	if v.Size() > d.Size && (!d.File || d.base > 0) {
-		return fmt.Errorf("%s has %s, and %s needs %s: choose a larger disk, or make disk.size smaller",
-			d.Path, humanSize(d.Size), opt.What, humanSize(v.Size()))
+	if err := d.Fits(v.Size(), opt.What); err != nil {
+		return err
 	}
 	if err := d.Idle(); err != nil {
 		return err
@@ -51,10 +51,23 @@ func (d *Device) Write(ctx context.Context, v image.Volume, opt WriteOptions) er
 	if opt.Progress == nil {
 		opt.Progress = func(string, int64, int64) {}
 	}
-	if err := d.write(ctx, f, v, opt); err != nil {
+	err = d.write(ctx, f, v, opt)
+	if errors.Is(err, unix.ENOSPC) && d.File {
+		return fmt.Errorf("writing %s: %w: make room on the file system that holds it (%s are needed at most), and write it again", d.Path, err, humanSize(v.Size()))
+	}
+	if err != nil {
 		return fmt.Errorf("writing %s: %w", d.Path, err)
 	}
 	return errors.Join(d.reread(f), f.Close())
+}
+
+// Fits refuses what is larger than the disk. A file grows.
+func (d *Device) Fits(size int64, what string) error {
+	if size <= d.Size || d.File && d.base == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s has %s, and %s needs %s: choose a larger disk, or make disk.size smaller",
+		d.Path, humanSize(d.Size), what, humanSize(size))
 }
 
 // open takes the disk for itself.
@@ -148,8 +161,12 @@ func (d *Device) Unfinished() string {
 		return ""
 	}
 	defer f.Close()
+	return unfinishedAt(f, d.base)
+}
+
+func unfinishedAt(r io.ReaderAt, at int64) string {
 	head := make([]byte, 512)
-	if n, _ := f.ReadAt(head, d.base); n < len(unfinished) || !bytes.HasPrefix(head, []byte(unfinished)) {
+	if n, _ := r.ReadAt(head, at); n < len(unfinished) || !bytes.HasPrefix(head, []byte(unfinished)) {
 		return ""
 	}
 	text, _, _ := bytes.Cut(head[len(unfinished):], []byte{0})
@@ -162,8 +179,15 @@ func (d *Device) reread(f *os.File) error {
 	if d.File {
 		return nil
 	}
-	// A loop device without partitions, or a disk without a table, says EINVAL.
+	// A loop device without partitions, a partition, or a logical volume says EINVAL.
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKRRPART, 0)
+	for range 20 { // programs that watch disks may be looking at the old partitions
+		if errno != unix.EBUSY {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		_, _, errno = unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKRRPART, 0)
+	}
 	if errno != 0 && errno != unix.EINVAL {
 		return fmt.Errorf("%s is written, and the kernel could not read its new table (%w): unplug it or restart before using it", d.Path, errno)
 	}
