@@ -176,6 +176,9 @@ func (h *Host) Config(a *Attachment) wire.Config {
 	}
 }
 
+// Own gives a file to the caller of slipway.
+func (h *Host) Own(path string) error { return h.s.own(path) }
+
 // Note tells the caller of Up something worth knowing.
 func (h *Host) Note(text string) { h.s.tell(Progress{OK: true, Text: text}) }
 

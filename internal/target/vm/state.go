@@ -84,7 +84,7 @@ func (b *body) makeStateDisk(path string) error {
 	defer os.Remove(out.Name()) // gone after the rename
 	span := b.Spec.Boot.State
 	err = copySparse(out, in, span.Offset, span.Length)
-	if err = errors.Join(err, out.Close()); err != nil {
+	if err = errors.Join(err, out.Close(), b.Own(out.Name())); err != nil { // people save it
 		return err
 	}
 	return os.Rename(out.Name(), path)
