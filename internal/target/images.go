@@ -2,15 +2,12 @@ package target
 
 import (
 	"context"
-	"errors"
-	"path/filepath"
 	"sync"
 
 	"slipway/internal/boot"
 	"slipway/internal/build"
 	"slipway/internal/machine"
 	"slipway/internal/target/supervisor"
-	"slipway/internal/target/vm"
 )
 
 // Images makes images with a builder, and finds its programs among its tools.
@@ -26,15 +23,9 @@ var _ Imager = (*Images)(nil)
 // have the same one, as long as it has a loader.
 func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Result, target string) (*supervisor.Boot, error) {
 	b := i.Builder
-	if b.Tools == nil {
-		return nil, errors.New("this program has no tools to run virtual machines with")
-	}
-	programs, slow, err := vm.Find(ctx, b.Tools, d, filepath.Join(b.Store.Dir(), "notes"))
+	programs, err := i.programs(ctx, d)
 	if err != nil {
 		return nil, err
-	}
-	if slow != "" {
-		i.slow.Do(func() { b.Progress.Note(slow) })
 	}
 	made, err := b.Boot(ctx, r, imageFor(d, target))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/probe"
+	"slipway/internal/target/cloud"
 	"slipway/internal/target/supervisor"
 )
 
@@ -30,6 +31,7 @@ type one struct {
 	target string
 	stages probe.Stages
 	result *build.Result
+	stock  *cloud.Stock // a stock image that is started in place of a build; nil: none
 }
 
 func (p *Prover) run(d *machine.Definition, target string) *one {
@@ -40,6 +42,9 @@ func (p *Prover) run(d *machine.Definition, target string) *one {
 // definition as the machine is to see it, name what it is called in the lab.
 func (o *one) make(ctx context.Context, opt build.Options, d *machine.Definition, name string) (supervisor.Spec, error) {
 	var none supervisor.Spec
+	if o.d.From != nil {
+		return o.makeStock(ctx, d, name)
+	}
 	opt.Class = class(o.target)
 	end := o.stages.Begin("build")
 	result, err := o.tree(ctx, opt)
@@ -136,6 +141,9 @@ func (o *one) start(ctx context.Context, spec supervisor.Spec) (*supervisor.Mach
 	w.ready(m, err)
 	step.Done(err)
 	o.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": err == nil, "target": o.target})
+	if o.stock != nil && err == nil {
+		err = o.configured(ctx, m)
+	}
 	o.renewSSH(m.SSHDir(), "")
 	return m, err
 }
@@ -168,8 +176,8 @@ func (w *way) ready(m *supervisor.Machine, err error) {
 		end = m.Ready.Sub(m.Started).Seconds()
 	}
 	agent := slices.IndexFunc(m.Stages, func(s supervisor.Mark) bool { return s.Name == "agent" })
-	for _, mark := range m.Stages[agent+1:] {
-		if mark.Seconds < end {
+	for i, mark := range m.Stages {
+		if i > agent && mark.Seconds < end && (agent >= 0 || mark.Seconds > w.at) {
 			w.add(mark.Name, mark.Seconds, nil)
 		}
 	}
@@ -211,7 +219,11 @@ func (o *one) prove(ctx context.Context, m *supervisor.Machine) (*probe.Proof, e
 	defer reach.Close()
 	begin := time.Now()
 	step := o.Progress.Step(fmt.Sprintf("prove %d probes", len(o.d.Probes)))
-	results := probe.Run(ctx, o.d.Probes, &prober{Reach: reach, builder: o.Builder, result: o.result}, func(r probe.Result) {
+	way, err := o.prober(reach, m.Name)
+	if err != nil {
+		return nil, err
+	}
+	results := probe.Run(ctx, o.d.Probes, way, func(r probe.Result) {
 		if !r.OK {
 			step.Note(r.Name + ": " + r.Reason)
 		}
@@ -263,11 +275,19 @@ func (o *one) report(probes []probe.Result) *probe.Proof {
 		probes = []probe.Result{}
 	}
 	proof := &probe.Proof{
-		Machine: o.d.Name, Definition: o.d.File, Lock: o.result.Prepared.Lock.Digest(),
+		Machine: o.d.Name, Definition: o.d.File, Lock: o.lock(),
 		Targets: []probe.TargetReport{probe.NewTarget(o.target, seconds, list, probes)},
 	}
 	o.log("probe", o.d.Name, map[string]any{"ok": proof.OK(), "targets": proof.Targets})
 	return proof
+}
+
+// lock names the lock that the machine was built from; a stock image has none.
+func (o *one) lock() string {
+	if o.stock != nil {
+		return ""
+	}
+	return o.result.Prepared.Lock.Digest()
 }
 
 // failed is the report of a machine that did not come up; its probes were not tried.

@@ -37,6 +37,9 @@ func Capabilities(target string, d *machine.Definition) probe.Capabilities {
 	have := probe.Capabilities{
 		Target: target, Network: true, Exec: true, Terminal: true, Usage: true, Pending: true, Reboot: true,
 	}
+	if d.From != nil { // what is known of packages comes with a build
+		have.Pending, have.Usage = false, false
+	}
 	return have
 }
 
@@ -55,6 +58,9 @@ func (p *Prover) check(ctx context.Context, d *machine.Definition, target string
 	}
 	if d.Init == "none" {
 		return fmt.Errorf("%s: init: none makes a tree to be built and entered, not a machine to be started; leave init out", d.At("init"))
+	}
+	if d.From != nil && !slices.Contains(stockTargets, target) {
+		return fmt.Errorf("%s: a stock image boots from its own disk; start it on %s", d.At("from"), strings.Join(stockTargets, ", "))
 	}
 	if firmware := target; firmware == "uefi" || firmware == "bios" {
 		if !d.Boots(firmware) || d.NoDisk() {

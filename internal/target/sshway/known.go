@@ -73,3 +73,18 @@ func (d Dir) lock() (func(), error) {
 	}
 	return func() { f.Close() }, nil
 }
+
+// Known gives the host keys that were learned from a machine; none is no error.
+func (d Dir) Known(machine string) ([]ssh.PublicKey, error) {
+	data, err := os.ReadFile(d.KnownHostsPath())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the host keys of %s: %w", machine, err)
+	}
+	var keys []ssh.PublicKey
+	for line := range bytes.Lines(data) {
+		if _, hosts, key, _, _, err := ssh.ParseKnownHosts(line); err == nil && len(hosts) == 1 && hosts[0] == Alias(machine) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}

@@ -43,8 +43,10 @@ type Spec struct {
 
 // Boot is what a virtual machine starts from. All paths are on the host.
 type Boot struct {
-	Disk     string `json:"disk,omitempty"`      // raw image, which is not written to; empty: none
+	Disk     string `json:"disk,omitempty"`      // image, which is not written to; empty: none
 	DiskSize int64  `json:"disk_size,omitempty"` // of the disk as the machine sees it; 0: the image's
+	Format   string `json:"format,omitempty"`    // of Disk: raw (default) or qcow2
+	Seed     string `json:"seed,omitempty"`      // raw image of a second disk, read-only, from which a stock image configures itself
 	Kernel   string `json:"kernel,omitempty"`
 	Initrd   string `json:"initrd,omitempty"`
 	Cmdline  string `json:"cmdline,omitempty"`

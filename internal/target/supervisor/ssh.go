@@ -57,6 +57,11 @@ func (r *Reach) PrepareSSH(ctx context.Context, user string) (*sshway.Pair, []ss
 	if err != nil {
 		return nil, nil, err
 	}
+	if d := r.m.rec.Spec.Definition; d != nil && d.From != nil {
+		// A stock image was given the key, and a host key, at its first boot.
+		keys, err := dir.Known(r.m.Name)
+		return pair, keys, err
+	}
 	got, err := r.Exec(ctx, probe.ExecRequest{Args: []string{"/bin/sh", "-c", allowKey, "sh", user, pair.Public}})
 	if err != nil {
 		return nil, nil, fmt.Errorf("preparing %s for ssh: %w", r.m.Name, err)

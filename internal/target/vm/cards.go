@@ -34,7 +34,7 @@ func (b *body) attach(r *run, config *qemu.Config) (*supervisor.Attachment, erro
 		config.NICs = append(config.NICs, card)
 	}
 	return b.Attach(func(ctx context.Context, l *lab.Lab, m lab.Machine) (*lab.Link, error) {
-		m.DHCP = len(b.Spec.Definition.Network) > 0
+		m.DHCP = len(b.Spec.Definition.Network) > 0 || b.Spec.Definition.From != nil
 		first, err := r.plug(ctx, l, m, &config.NICs[0])
 		for i := 1; err == nil && i < len(config.NICs); i++ {
 			further := lab.Machine{Name: m.Name + "-" + strconv.Itoa(i+1), Outside: m.Outside, DHCP: true}

@@ -52,6 +52,9 @@ func (b *body) disks() ([]qemu.Disk, error) {
 		}
 		list = append(list, qemu.Disk{Path: path, Format: "raw", Bus: d.VM.Bus, Serial: "state"})
 	}
+	if seed := b.Spec.Boot.Seed; seed != "" {
+		list = append(list, qemu.Disk{Path: seed, Format: "raw", Bus: d.VM.Bus, Serial: "seed", ReadOnly: true})
+	}
 	for i, extra := range d.VM.Disks {
 		disk, err := b.extraDisk(i, extra)
 		if err != nil {
@@ -80,7 +83,11 @@ func (b *body) overlay(image string) error {
 	if err != nil {
 		return err
 	}
-	if err := qcow2.OverlayHiding(b.path(overlayFile), image, "raw", max(b.Spec.Boot.DiskSize, st.Size()), b.hidden()...); err != nil {
+	format, size := b.Spec.Boot.Format, b.Spec.Boot.DiskSize
+	if format == "" || format == "raw" {
+		format, size = "raw", max(size, st.Size())
+	}
+	if err := qcow2.OverlayHiding(b.path(overlayFile), image, format, size, b.hidden()...); err != nil {
 		return fmt.Errorf("making the machine's own layer over its disk: %w", err)
 	}
 	return nil

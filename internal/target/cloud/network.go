@@ -1,0 +1,81 @@
+package cloud
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+
+	"slipway/internal/machine"
+)
+
+// networkConfig is version 2 of cloud-init's network configuration.
+type networkConfig struct {
+	Version   int                 `json:"version"`
+	Ethernets map[string]ethernet `json:"ethernets"`
+}
+
+type ethernet struct {
+	Match       match        `json:"match"`
+	SetName     string       `json:"set-name,omitempty"`
+	DHCP        bool         `json:"dhcp4"`
+	Addresses   []string     `json:"addresses,omitempty"`
+	Routes      []route      `json:"routes,omitempty"`
+	Nameservers *nameservers `json:"nameservers,omitempty"`
+}
+
+type match struct {
+	MAC  string `json:"macaddress,omitempty"`
+	Name string `json:"name,omitempty"`
+}
+
+type route struct {
+	To  string `json:"to"`
+	Via string `json:"via"`
+}
+
+type nameservers struct {
+	Addresses []string `json:"addresses"`
+}
+
+// network configures the cards. Where there is no doubt which card is meant it
+// is named by its hardware address, which every distribution's network
+// configuration understands; not all of them understand patterns.
+func network(d *machine.Definition, macs []net.HardwareAddr) ([]byte, error) {
+	c := networkConfig{Version: 2, Ethernets: map[string]ethernet{}}
+	switch {
+	case len(d.Network) == 0:
+		for i, mac := range macs {
+			c.Ethernets[fmt.Sprintf("eth%d", i)] = ethernet{Match: match{MAC: mac.String()}, SetName: fmt.Sprintf("eth%d", i), DHCP: true}
+		}
+	case len(d.Network) == 1 && len(macs) == 1:
+		e := fixed(d.Network[0])
+		e.Match.MAC, e.SetName = macs[0].String(), "eth0"
+		c.Ethernets["eth0"] = e
+	default:
+		for i, n := range d.Network {
+			for j, pattern := range strings.Fields(n.Match) {
+				e := fixed(n)
+				e.Match.Name = pattern
+				c.Ethernets[fmt.Sprintf("card%d-%d", i, j)] = e
+			}
+		}
+	}
+	return json.MarshalIndent(c, "", "  ")
+}
+
+// fixed is what a definition says of a card.
+func fixed(n machine.Network) ethernet {
+	e := ethernet{DHCP: n.DHCP, Addresses: n.Address}
+	if n.Gateway != "" {
+		to := "0.0.0.0/0"
+		if strings.Contains(n.Gateway, ":") {
+			to = "::/0"
+		}
+		e.Routes = []route{{to, n.Gateway}}
+	}
+	if len(n.DNS) > 0 {
+		e.Nameservers = &nameservers{n.DNS}
+	}
+	return e
+}
