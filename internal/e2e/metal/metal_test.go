@@ -27,6 +27,7 @@ const rescueText = `slipway: v1
 name: ` + rescueName + `
 system: debian/trixie
 packages: [efibootmgr]
+kernel: {package: linux-image-cloud-amd64}
 boot: {firmware: [uefi]}
 shares: [{host: ./share, path: /srv, read_only: true}]
 vm:
@@ -37,13 +38,15 @@ probes:
   - {name: firmware, command: "test -d /sys/firmware/efi"}
 `
 
-// installedText is gallery/hello.yaml with a small kernel, and probes of the
+// installedText is gallery/hello.yaml on a small disk with a small kernel, and probes of the
 // disk and of the way that the firmware took.
 const installedText = `slipway: v1
 name: ` + installedName + `
 system: debian/trixie
 packages: [nginx-light]
 kernel: {package: linux-image-cloud-amd64}
+slim: [docs, man, info, locales, apt_lists]
+disk: {size: 450M}
 files:
   - {path: /var/www/html/index.html, content: "afloat\n"}
 services: {enable: [nginx]}
