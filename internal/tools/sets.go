@@ -62,7 +62,9 @@ var Sets = []Set{
 		Packages: []string{"btrfs-progs", "xfsprogs", "linux-image-cloud-amd64"}, Program: "mkfs.btrfs", TreeOnly: true,
 		Without: []string{"dpkg", "tar", "libicu76", "python3", "python3-minimal", "python3.13", "python3.13-minimal", "libpython3-stdlib",
 			"libpython3.13-stdlib", "libpython3.13-minimal", "initramfs-tools", "initramfs-tools-core", "initramfs-tools-bin", "linux-base",
-			"klibc-utils", "libklibc", "cpio", "udev", "kmod", "dracut-install", "zstd", "logsave", "perl-base", "debconf"},
+			"klibc-utils", "libklibc", "cpio", "udev", "kmod", "dracut-install", "zstd", "logsave", "perl-base", "debconf",
+			"systemd", "libsystemd-shared", "libsystemd0", "dmsetup", "coreutils", "mount", "libssl3t64", "openssl-provider-legacy",
+			"libglib2.0-0t64", "python3-dbus", "libsqlite3-0", "libstdc++6", "libdb5.3t64", "libgmp10", "tzdata", "media-types", "netbase"},
 	},
 }
 
