@@ -96,20 +96,14 @@ type features struct {
 }
 
 type cpu struct {
-	Mode     string       `xml:"mode,attr"`
-	Match    string       `xml:"match,attr,omitempty"`
-	Model    *cpuModel    `xml:"model"`
-	Features []cpuFeature `xml:"feature"`
+	Mode  string    `xml:"mode,attr"`
+	Match string    `xml:"match,attr,omitempty"`
+	Model *cpuModel `xml:"model"`
 }
 
 type cpuModel struct {
 	Fallback string `xml:"fallback,attr"`
 	Name     string `xml:",chardata"`
-}
-
-type cpuFeature struct {
-	Policy string `xml:"policy,attr"`
-	Name   string `xml:"name,attr"`
 }
 
 type clock struct {

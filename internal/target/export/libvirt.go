@@ -152,29 +152,16 @@ func (g *Guest) os() domainOS {
 // cpu is the host's own under KVM and everything that can be emulated without,
 // unless the definition names a model as QEMU does.
 func (g *Guest) cpu() (cpu, error) {
-	name, words, _ := strings.Cut(g.Definition.VM.CPU, ",")
-	switch {
+	switch name := g.Definition.VM.CPU; {
 	case name == "" && g.Emulate || name == "max":
-		return cpu{Mode: "maximum", Features: cpuFeatures(words)}, nil
+		return cpu{Mode: "maximum"}, nil
 	case name == "host" && g.Emulate:
 		return cpu{}, fmt.Errorf("%s: without KVM there is no host processor: name a model, or leave it out", g.Definition.At("vm.cpu"))
 	case name == "" || name == "host":
-		return cpu{Mode: "host-passthrough", Features: cpuFeatures(words)}, nil
+		return cpu{Mode: "host-passthrough"}, nil
+	default:
+		return cpu{Mode: "custom", Match: "exact", Model: &cpuModel{"forbid", name}}, nil
 	}
-	return cpu{Mode: "custom", Match: "exact", Model: &cpuModel{"forbid", name}, Features: cpuFeatures(words)}, nil
-}
-
-// cpuFeatures reads QEMU's +feature and -feature.
-func cpuFeatures(words string) []cpuFeature {
-	var out []cpuFeature
-	for w := range strings.SplitSeq(words, ",") {
-		if name, ok := strings.CutPrefix(w, "+"); ok {
-			out = append(out, cpuFeature{"require", name})
-		} else if name, ok := strings.CutPrefix(w, "-"); ok {
-			out = append(out, cpuFeature{"disable", name})
-		}
-	}
-	return out
 }
 
 func (g *Guest) devices() (devices, error) {
