@@ -99,12 +99,27 @@ func (o *one) awaitCloud(ctx context.Context, m *supervisor.Machine) error {
 		if _, err = way.Exec(wait, probe.ExecRequest{Args: []string{"true"}, Timeout: 20 * time.Second}); err == nil {
 			return way.Finished(wait)
 		}
+		if now, findErr := supervisor.Find(o.Runtime, m.Name); findErr == nil && !now.Running() {
+			return fmt.Errorf("the machine ended while it configured itself: %s", now.Reason)
+		}
 		select {
 		case <-wait.Done():
-			return fmt.Errorf("its ssh server did not let root in within %s (does the image have cloud-init and openssh-server?): %w", initDeadline(o.target), err)
+			return noWayIn(ctx, m, err)
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// noWayIn says that ssh did not let slipway in, and what the console showed.
+func noWayIn(ctx context.Context, m *supervisor.Machine, cause error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	err := fmt.Errorf("its ssh server did not let root in within %s (does the image have cloud-init and an ssh server?): %w", initDeadline(m.Target), cause)
+	if lines := m.ConsoleTail(ctx); lines != "" {
+		err = fmt.Errorf("%w; the console's last lines:\n%s", err, lines)
+	}
+	return err
 }
 
 // way is how commands get into a stock image.
