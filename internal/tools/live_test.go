@@ -19,7 +19,7 @@ const liveStore = "SLIPWAY_TEST_STORE"
 func TestLiveTree(t *testing.T) {
 	dir := os.Getenv(liveStore)
 	if dir == "" {
-		t.Skipf("fetches the tools from the archive: name a store to keep them in with %s", liveStore)
+		t.Skipf("%s names no store to keep the real tools in", liveStore)
 	}
 	s, err := store.Open(dir, store.Options{})
 	if err != nil {
@@ -66,7 +66,7 @@ func run(t *testing.T, tools *Tools, set, program string, args ...string) string
 func TestLiveSets(t *testing.T) {
 	dir := os.Getenv(liveStore)
 	if dir == "" {
-		t.Skipf("fetches the tools from the archive: name a store to keep them in with %s", liveStore)
+		t.Skipf("%s names no store to keep the real tools in", liveStore)
 	}
 	s, err := store.Open(dir, store.Options{})
 	if err != nil {

@@ -65,7 +65,7 @@ func programs(t *testing.T) qemu.Programs {
 		return tools.Open(t.Context(), tools.Deps{Store: s, Family: deb.New(s)})
 	}
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		t.Skipf("there is no qemu-system-x86_64 here, and no store with tools named by %s", liveStore)
+		t.Skipf("there is no qemu-system-x86_64 here, and %s names no store with the tools", liveStore)
 	}
 	return hostPrograms{}
 }
@@ -378,7 +378,7 @@ func TestCards(t *testing.T) {
 	p := programs(t)
 	runtime.LockOSThread() // never unlocked: the thread's network ends with it
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Skipf("this user may not make a network namespace: %v", err)
+		t.Skipf("cannot make network namespaces: %v", err)
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "br"

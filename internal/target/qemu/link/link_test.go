@@ -22,7 +22,7 @@ func inside(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread() // never unlocked: the thread ends with the test, and the network with it
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Skipf("this user may not make a network namespace: %v", err)
+		t.Skipf("cannot make network namespaces: %v", err)
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "br"
