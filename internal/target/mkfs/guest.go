@@ -3,12 +3,15 @@ package mkfs
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,13 +29,14 @@ func init() { sandbox.RegisterEntry(programPath, guest) }
 func guest() int {
 	debug.SetGCPercent(400) // nobody else wants the memory
 	port, err := firstSteps()
+	out := &line{w: port}
 	if err == nil {
-		err = work(port)
+		err = work(out)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "slipway:", err)
 		if port != nil {
-			say(port, sayError, []byte(err.Error()))
+			out.say(sayError, []byte(err.Error()))
 		}
 	}
 	unix.Sync()
@@ -71,7 +75,7 @@ func readJob() (*job, error) {
 }
 
 // work makes the volume and tells the host what lies in it.
-func work(port io.Writer) error {
+func work(out *line) error {
 	j, err := readJob()
 	if err != nil {
 		return err
@@ -84,6 +88,7 @@ func work(port io.Writer) error {
 	if err != nil {
 		return err
 	}
+	go out.beat(&source.done)
 	var got *tree.Manifest
 	for _, step := range []struct {
 		stage string
@@ -93,23 +98,59 @@ func work(port io.Writer) error {
 		{"write the tree", func() error { return fill(j, device, source) }},
 		{"read the tree back", func() (err error) { got, err = readBack(j, device, source); return err }},
 	} {
-		if err := say(port, sayStage, []byte(step.stage)); err != nil {
+		if err := out.say(sayStage, []byte(step.stage)); err != nil {
 			return err
 		}
 		if err := step.do(); err != nil {
 			return err
 		}
 	}
-	say(port, sayStage, []byte("tell what lies there"))
 	var encoded bytes.Buffer
 	if err := got.Encode(&encoded); err != nil {
 		return err
 	}
-	if err := say(port, sayTree, encoded.Bytes()); err != nil {
+	if err := out.say(sayTree, encoded.Bytes()); err != nil {
 		return err
 	}
-	return say(port, sayDone, nil)
+	return out.end()
 }
+
+// line is the port, which two speak on.
+type line struct {
+	mu   sync.Mutex
+	w    io.Writer
+	over bool
+}
+
+func (l *line) say(k kind, body []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return nil
+	}
+	return say(l.w, k, body)
+}
+
+// end says the last word.
+func (l *line) end() error {
+	err := l.say(sayDone, nil)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	return err
+}
+
+// beat tells the host how far the work is, as long as it goes on.
+func (l *line) beat(done *atomic.Int64) {
+	for last := int64(0); ; time.Sleep(beat) {
+		if n := done.Load(); n != last {
+			last = n
+			l.say(sayAlive, binary.BigEndian.AppendUint64(nil, uint64(n)))
+		}
+	}
+}
+
+const beat = time.Second
 
 // receive opens the disk with the tree.
 func receive() (*treeDisk, error) {

@@ -25,6 +25,7 @@ var compareBuffers = sync.Pool{New: func() any { return new([2][256 << 10]byte) 
 
 // known is the digest of a file, if it is as it should be.
 func (c *comparer) known(name string, st *unix.Stat_t) (tree.Digest, bool) {
+	c.source.done.Add(1)
 	e := c.source.manifest.Lookup(name)
 	if e == nil || e.Type != tree.File || e.Size != st.Size {
 		return tree.Digest{}, false
@@ -38,7 +39,7 @@ func (c *comparer) known(name string, st *unix.Stat_t) (tree.Digest, bool) {
 		return tree.Digest{}, false
 	}
 	defer f.Close()
-	return e.Digest, same(f, io.NewSectionReader(c.source.r, want.offset, want.size))
+	return e.Digest, same(f, c.source.section(want))
 }
 
 // same tells whether two readers give the same bytes to their ends.

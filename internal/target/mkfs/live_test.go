@@ -197,13 +197,33 @@ func TestLiveErrors(t *testing.T) {
 		e.Path, e.Size = fmt.Sprintf("f%04d", i), tr.Manifest.Entries[1].Size
 		tight.tree.Entries = append(tight.tree.Entries, e)
 	}
-	if _, err := m.run(t.Context(), tight); err == nil || !strings.Contains(err.Error(), "no space left") || !strings.Contains(err.Error(), "write the tree") {
+	if _, err := m.run(t.Context(), tight, nil); err == nil || !strings.Contains(err.Error(), "no space left") || !strings.Contains(err.Error(), "write the tree") {
 		t.Errorf("a tree that does not fit: %v", err)
 	}
+	t.Run("no room", func(t *testing.T) { noRoom(t, m, tr) })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	began := time.Now()
-	if _, err := m.run(ctx, tight); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 30*time.Second {
+	if _, err := m.run(ctx, tight, nil); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 30*time.Second {
 		t.Errorf("cancelled: %v after %v", err, time.Since(began))
+	}
+}
+
+// noRoom: the host has no room for the volume.
+func noRoom(t *testing.T, m *Maker, tr imagetest.Tree) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=80m"); err != nil {
+		t.Skipf("needs root to mount a small tmpfs: %v", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	deps := m.d
+	deps.TempDir = func(prefix string) (string, error) { return os.MkdirTemp(dir, prefix) }
+	r := &request{fs: xfs, content: tr.Content, size: 400 << 20, tree: tr.Manifest} // its journal alone has 64 MiB
+	r.opt.UUID[0] = 1
+	if _, err := New(deps).run(t.Context(), r, nil); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "keeping the volume") {
+		t.Errorf("a host without room: %v", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }

@@ -13,6 +13,7 @@ type kind byte
 
 const (
 	sayStage kind = 's' // what it does now; text
+	sayAlive kind = 'a' // how many bytes it has worked through; 8 bytes
 	sayError kind = 'e' // why it cannot; text, the last
 	sayTree  kind = 't' // the manifest of what lies in the volume
 	sayDone  kind = 'd' // the volume is whole; empty, the last
@@ -62,7 +63,7 @@ func hear(r io.Reader, fn func(kind, io.Reader) error) error {
 			return errors.Join(err, errors.New(string(text)))
 		case sayDone:
 			return nil
-		case sayStage, sayTree:
+		case sayStage, sayAlive, sayTree:
 			if err := fn(k, body); err != nil {
 				return err
 			}

@@ -3,6 +3,8 @@ package mkfs
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,9 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"slipway/internal/progress"
 	"slipway/internal/target/qemu"
 	"slipway/internal/tree"
 )
@@ -26,7 +31,7 @@ const silence = 10 * time.Minute
 const leaving = time.Minute
 
 // run makes a volume: a temporary file without a name.
-func (m *Maker) run(ctx context.Context, r *request) (_ *os.File, err error) {
+func (m *Maker) run(ctx context.Context, r *request, step *progress.Step) (_ *os.File, err error) {
 	dir, err := m.d.TempDir("mkfs")
 	if err != nil {
 		return nil, err
@@ -48,7 +53,8 @@ func (m *Maker) run(ctx context.Context, r *request) (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := m.boot(ctx, config)
+	step.Total(2 * r.tree.Size()) // written and read
+	got, err := boot(ctx, config, step)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +130,7 @@ func memory(r *request) int64 {
 }
 
 // boot starts the machine and gives what it found in the finished volume.
-func (m *Maker) boot(ctx context.Context, c *qemu.Config) (*tree.Manifest, error) {
+func boot(ctx context.Context, c *qemu.Config, step *progress.Step) (*tree.Manifest, error) {
 	vm, err := qemu.Start(ctx, *c)
 	if err != nil {
 		return nil, err
@@ -139,16 +145,16 @@ func (m *Maker) boot(ctx context.Context, c *qemu.Config) (*tree.Manifest, error
 	}()
 	stop := context.AfterFunc(ctx, func() { vm.Quit(context.WithoutCancel(ctx)) })
 	defer stop()
-	begin := time.Now()
-	got, stage, err := listen(vm.Agent, func(stage string) {
-		m.d.Progress.Log(fmt.Sprintf("%s, after %.1f s: %s", c.Name, time.Since(begin).Seconds(), stage))
-	})
+	trouble := watch(ctx, vm)
+	got, stage, err := listen(vm.Agent, step)
 	gone := left(ctx, vm, err)
 	vm.Quit(context.WithoutCancel(ctx)) // nothing is left to do when it has gone
 	<-read
-	switch {
+	switch host := <-trouble; {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case host != nil:
+		return nil, fmt.Errorf("%s: %w", stage, host)
 	case errors.Is(err, errSilent) || errors.Is(err, os.ErrDeadlineExceeded) || err == nil && gone != nil:
 		return nil, fmt.Errorf("%s: %w%s", stage, errors.Join(err, gone), console.tail())
 	case err != nil:
@@ -158,8 +164,9 @@ func (m *Maker) boot(ctx context.Context, c *qemu.Config) (*tree.Manifest, error
 }
 
 // listen hears what the machine has to say, to its last word.
-func listen(conn net.Conn, tell func(stage string)) (got *tree.Manifest, stage string, err error) {
+func listen(conn net.Conn, step *progress.Step) (got *tree.Manifest, stage string, err error) {
 	stage = "start"
+	done := int64(0)
 	patience := func() error { return conn.SetReadDeadline(time.Now().Add(silence)) }
 	if err := patience(); err != nil {
 		return nil, stage, err
@@ -168,20 +175,57 @@ func listen(conn net.Conn, tell func(stage string)) (got *tree.Manifest, stage s
 		if err := patience(); err != nil {
 			return err
 		}
-		if k == sayStage {
-			text, err := io.ReadAll(body)
-			stage = string(text)
-			tell(stage)
-			return err
-		}
 		var err error
-		got, err = tree.Decode(body)
+		switch k {
+		case sayStage:
+			var text []byte
+			text, err = io.ReadAll(body)
+			stage = string(text)
+			step.Note(stage)
+		case sayAlive:
+			var n [8]byte
+			_, err = io.ReadFull(body, n[:])
+			now := int64(binary.BigEndian.Uint64(n[:]))
+			step.Add(now - done)
+			done = now
+		case sayTree:
+			got, err = tree.Decode(body)
+		}
 		return err
 	})
 	if err == nil && got == nil {
 		err = errors.New("the virtual machine does not say what it wrote")
 	}
 	return got, stage, err
+}
+
+// watch ends the machine when this computer cannot keep what it writes: QEMU
+// would wait for room for ever. The result comes when the machine has gone.
+func watch(ctx context.Context, vm *qemu.VM) <-chan error {
+	out := make(chan error, 1)
+	go func() {
+		var err error
+		for e := range vm.Events() {
+			if e.Name == "BLOCK_IO_ERROR" && err == nil {
+				err = ioError(e.Data)
+				go vm.Quit(context.WithoutCancel(ctx))
+			}
+		}
+		out <- err
+	}()
+	return out
+}
+
+func ioError(data []byte) error {
+	var what struct {
+		Reason  string `json:"reason"`
+		NoSpace bool   `json:"nospace"`
+	}
+	json.Unmarshal(data, &what)
+	if what.NoSpace {
+		return fmt.Errorf("keeping the volume: %w (in the temporary folder of the store)", unix.ENOSPC)
+	}
+	return fmt.Errorf("keeping the volume: %s", what.Reason)
 }
 
 // left waits until the machine has switched itself off, with all that it has

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"slipway/internal/tree"
 )
@@ -126,6 +127,7 @@ func (s *sparse) Write(b []byte) (int, error) {
 // treeDisk is a tree that was received.
 type treeDisk struct {
 	r        io.ReaderAt
+	done     atomic.Int64 // bytes that were copied or compared; a little more for each file
 	manifest *tree.Manifest
 	rows     map[tree.Digest]row
 }
@@ -168,7 +170,7 @@ func (d *treeDisk) Open(digest tree.Digest) (io.ReadCloser, error) {
 	if !ok && digest != tree.Empty {
 		return nil, fmt.Errorf("%s: %w", digest, tree.ErrNoContent)
 	}
-	return io.NopCloser(io.NewSectionReader(d.r, w.offset, w.size)), nil
+	return io.NopCloser(d.section(w)), nil
 }
 
 // CopyTo implements tree.FileCopier: zeros become holes. Nothing is verified
@@ -181,6 +183,24 @@ func (d *treeDisk) CopyTo(digest tree.Digest, f *os.File) error {
 	if err := f.Truncate(w.size); err != nil {
 		return err
 	}
-	_, err := io.CopyBuffer(&sparse{f: f}, struct{ io.Reader }{io.NewSectionReader(d.r, w.offset, w.size)}, make([]byte, min(w.size+1, 256<<10)))
+	d.done.Add(1)
+	_, err := io.CopyBuffer(&sparse{f: f}, struct{ io.Reader }{d.section(w)}, make([]byte, min(w.size+1, 256<<10)))
 	return err
+}
+
+// section reads one content.
+func (d *treeDisk) section(w row) io.Reader {
+	return &counted{io.NewSectionReader(d.r, w.offset, w.size), &d.done}
+}
+
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n.Add(int64(n))
+	return n, err
 }

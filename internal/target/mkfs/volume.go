@@ -46,7 +46,7 @@ func (v *volume) made(ctx context.Context) (*os.File, error) {
 		return v.file, err
 	}
 	step := v.maker.d.Progress.Step("make the " + v.request.fs.name + " in a virtual machine")
-	f, err := v.maker.run(ctx, v.request)
+	f, err := v.maker.run(ctx, v.request, step)
 	step.Done(err)
 	if err != nil {
 		return nil, err
