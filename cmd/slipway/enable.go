@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,7 +35,7 @@ refused.`,
 				return err
 			}
 			if err := runLines(unit.On); err != nil {
-				return err
+				return errors.Join(err, os.Remove(unit.Path))
 			}
 			_, err = fmt.Fprintf(env.Stdout, "%s starts with the host: %s\n", args[0], unit.Path)
 			return err
@@ -91,7 +92,11 @@ func runLines(lines []string) error {
 	for _, line := range lines {
 		words := strings.Fields(line)
 		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", line, err, out)
+			hint := ""
+			if words[0] == "loginctl" {
+				hint = fmt.Sprintf("\nhint: have root run: loginctl enable-linger %d", os.Getuid())
+			}
+			return fmt.Errorf("%s: %w: %s%s", line, err, strings.TrimSpace(string(out)), hint)
 		}
 	}
 	return nil

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // leaf is where slipway's own processes live in a delegated scope: cgroup2
@@ -36,22 +39,56 @@ func delegate(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err = h.base(); err == nil || os.Geteuid() == 0 {
+	base, err := h.base()
+	if os.Geteuid() == 0 {
 		return err
 	}
-	busctl, lookErr := exec.LookPath("busctl")
-	bus := userBus()
-	if lookErr != nil || bus == "" {
+	own := filepath.Join(h.unified, h.own)
+	if err == nil && base == own && delegated(own) { // a unit with Delegate=yes, such as that of `slipway enable`
+		return enterLeaf(own)
+	}
+	if err == nil && (base != own || !strings.Contains(own, managerUnit())) {
+		return nil
+	}
+	// What is left: no folder at all, or that of a unit which the user manager
+	// lends nobody, and with whose end it would end the machine.
+	scopeErr := askScope(ctx, name)
+	if err == nil || scopeErr == nil {
+		return nil
+	}
+	if errors.Is(scopeErr, errNoManager) {
 		return err
+	}
+	return errors.Join(err, scopeErr)
+}
+
+// delegated tells whether systemd made a folder for a unit with Delegate=yes:
+// it marks those (systemd.io/CGROUP_DELEGATION).
+func delegated(dir string) bool {
+	value := make([]byte, 8)
+	n, err := unix.Getxattr(dir, "user.delegate", value)
+	return err == nil && string(value[:n]) == "1"
+}
+
+// managerUnit is part of the path of everything that the user manager runs.
+func managerUnit() string { return fmt.Sprintf("/user@%d.service/", os.Getuid()) }
+
+var errNoManager = errors.New("there is no user manager to be asked for a scope")
+
+// askScope moves this process into a scope of its own.
+func askScope(ctx context.Context, name string) error {
+	busctl, err := exec.LookPath("busctl")
+	bus := userBus()
+	if err != nil || bus == "" {
+		return errNoManager
 	}
 	scope := fmt.Sprintf("slipway-%s-%d.scope", name, os.Getpid())
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, busctl, scopeCall(scope, os.Getpid())...)
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+bus)
-	out, callErr := cmd.CombinedOutput()
-	if callErr != nil {
-		return errors.Join(err, fmt.Errorf("asking the user manager for a scope: %w: %s", callErr, strings.TrimSpace(string(out))))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("asking the user manager for a scope: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return enterScope(ctx, scope)
 }
@@ -84,14 +121,7 @@ func enterScope(ctx context.Context, scope string) error {
 			return err
 		}
 		if filepath.Base(h.own) == scope {
-			dir := filepath.Join(h.unified, h.own, leaf)
-			if err := os.Mkdir(dir, 0o755); err != nil {
-				return fmt.Errorf("preparing the scope %s: %w", scope, err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
-				return fmt.Errorf("preparing the scope %s: %w", scope, err)
-			}
-			return nil
+			return enterLeaf(filepath.Join(h.unified, h.own))
 		}
 		select {
 		case <-ctx.Done():
@@ -99,6 +129,20 @@ func enterScope(ctx context.Context, scope string) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// enterLeaf moves this process out of the way of the machines in a delegated
+// folder, so that their limits can be set.
+func enterLeaf(base string) error {
+	dir := filepath.Join(base, leaf)
+	err := os.Mkdir(dir, 0o755)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		err = os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0)
+	}
+	if err != nil {
+		return fmt.Errorf("preparing the cgroup %s: %w", base, err)
+	}
+	return nil
 }
 
 func socketThere(path string) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -112,14 +113,25 @@ func systemdUnit(name string, up []string, binary, store string) (*Unit, error) 
 		Off: []string{control + " disable " + unit},
 		Text: "[Unit]\nDescription=Machine " + name + " (slipway)\nAfter=network.target\n\n" +
 			"[Service]\nType=oneshot\nRemainAfterExit=yes\nDelegate=yes\nTimeoutStartSec=15min\n" +
+			"# A machine whose probes fail stays up for a look.\nSuccessExitStatus=3\n" +
 			"ExecStart=" + systemdWords(binary, storeArgs(store), up...) + "\n" +
 			"ExecStop=" + systemdWords(binary, storeArgs(store), "down", name) + "\n\n" +
 			"[Install]\nWantedBy=" + target + "\n",
 	}
 	if os.Geteuid() != 0 {
-		u.On = append(u.On, "loginctl enable-linger")
+		u.On = append(lingering(), u.On...)
 	}
 	return u, nil
+}
+
+// lingering is what makes a user's units start with the host and not with the
+// first login. Where it is set already nothing is asked: a host without polkit
+// lets root alone set it.
+func lingering() []string {
+	if me, err := user.Current(); err == nil && exists("/var/lib/systemd/linger/"+me.Username) {
+		return nil
+	}
+	return []string{"loginctl enable-linger"}
 }
 
 func storeArgs(store string) []string {
