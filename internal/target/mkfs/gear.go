@@ -102,18 +102,17 @@ func (m *Maker) writeInitrd(a *archive, root string, r *request, mods []module) 
 		return err
 	}
 	a.File(jobPath[1:], 0o644, data)
-	if err := a.copy(m.d.Program, programPath); err != nil {
-		return err
+	// A slipway that was built with cgo needs a C library, as mkfs does.
+	files := map[string]string{programPath: m.d.Program, r.fs.program: filepath.Join(root, r.fs.program)}
+	for _, program := range []string{m.d.Program, files[r.fs.program]} {
+		needs, err := librariesOf(root, program)
+		if err != nil {
+			return err
+		}
+		maps.Copy(files, needs)
 	}
-	if err := a.copy(filepath.Join(root, r.fs.program), r.fs.program); err != nil {
-		return err
-	}
-	needs, err := librariesOf(root, r.fs.program)
-	if err != nil {
-		return err
-	}
-	for _, place := range slices.Sorted(maps.Keys(needs)) {
-		if err := a.copy(needs[place], place); err != nil {
+	for _, place := range slices.Sorted(maps.Keys(files)) {
+		if err := a.copy(files[place], place); err != nil {
 			return err
 		}
 	}

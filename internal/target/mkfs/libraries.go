@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// librariesOf gives what a program of a tree needs to run, by the path that it
-// is looked for at: its loader, its libraries and theirs (ELF, DT_NEEDED). A
-// program that needs nothing gives nothing.
+// librariesOf gives what a program needs to run, by the path that it is looked
+// for at: the loader, its libraries and theirs (ELF, DT_NEEDED), all from a
+// tree. A program that needs nothing gives nothing.
 func librariesOf(root, program string) (map[string]string, error) {
 	out := map[string]string{}
 	seen := map[string]bool{}
@@ -24,7 +24,7 @@ func librariesOf(root, program string) (map[string]string, error) {
 		defer f.Close()
 		if loader := interpreter(f); loader != "" {
 			if out[loader], err = filepath.EvalSymlinks(filepath.Join(root, loader)); err != nil {
-				return err
+				return fmt.Errorf("%s needs a loader that is not there: %w", path, err)
 			}
 		}
 		names, err := f.ImportedLibraries()
@@ -47,7 +47,7 @@ func librariesOf(root, program string) (map[string]string, error) {
 		}
 		return nil
 	}
-	return out, add(filepath.Join(root, program))
+	return out, add(program)
 }
 
 func interpreter(f *elf.File) string {

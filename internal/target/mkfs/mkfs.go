@@ -45,8 +45,7 @@ type Deps struct {
 	Memo     string             // folder where it is remembered how machines run here; "": nowhere
 	Accel    *qemu.Accel        // how machines run; nil: found out
 	Progress *progress.Reporter // may be nil
-	// Program is what runs in the machine: a slipway without libraries.
-	// Default: this very program.
+	// Program is what runs in the machine; default: this very program.
 	Program string
 }
 
