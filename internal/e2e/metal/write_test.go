@@ -189,6 +189,43 @@ func TestWriteKeepsTable(t *testing.T) {
 	}
 }
 
+// TestWriteBare puts a bare file system on a disk of large sectors, as a guest
+// in a logical volume has it, and refuses to put a table there that the disk
+// could not start from.
+func TestWriteBare(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a loop device needs root")
+	}
+	b := newBench(t, strings.Split(layout, "disk:")[0]+"disk: {table: none}\n")
+	image := filepath.Join(b.Dir, "tabled.raw")
+	b.Must("build", kit.Write(t, b.Dir, "tabled.yaml", strings.Split(string(b.read(b.file)), "packages:")[0]+layout), "-o", image)
+	out, err := exec.Command("losetup", "--find", "--show", "--sector-size", "4096", b.disk("disk", 64<<20)).CombinedOutput()
+	if err != nil {
+		t.Skipf("no loop device: %s", out)
+	}
+	loop := strings.TrimSpace(string(out))
+	defer exec.Command("losetup", "-d", loop).Run()
+	if r := b.write(image, loop); r.Status == 0 || !strings.Contains(r.Stderr, "disk.sector_size: 4096") {
+		t.Errorf("an image of small sectors: exit status %d\n%s", r.Status, r.Text())
+	}
+	if r := b.write(b.file, loop, "--set", "disk.size=65M"); r.Status == 0 || !strings.Contains(r.Stderr, "disk.size is 65M") {
+		t.Errorf("more than the disk has: exit status %d\n%s", r.Status, r.Text())
+	}
+	if r := b.write(b.file, loop); r.Status != 0 {
+		t.Fatalf("exit status %d\n%s", r.Status, r.Text())
+	}
+	for _, judge := range [][]string{{"e2fsck", "-fn", loop}, {"blkid", "-p", "-s", "TYPE", "-o", "value", loop}} {
+		if _, err := exec.LookPath(judge[0]); err != nil {
+			t.Logf("%s is not installed", judge[0])
+			continue
+		}
+		out, err := exec.Command(judge[0], judge[1:]...).CombinedOutput()
+		if err != nil || judge[0] == "blkid" && strings.TrimSpace(string(out)) != "ext4" {
+			t.Errorf("%s: %v\n%s", judge[0], err, out)
+		}
+	}
+}
+
 func (b *bench) read(path string) []byte {
 	b.t.Helper()
 	data, err := os.ReadFile(path)

@@ -73,6 +73,9 @@ type imageFile struct {
 // tableSector implements tabled.
 func (v *imageFile) tableSector() int { return v.sector }
 
+// skips implements skipping.
+func (v *imageFile) skips() int64 { return max(0, v.size-v.length-int64(len(v.tail))) }
+
 // tabled is a volume that may bring a partition table.
 type tabled interface{ tableSector() int }
 

@@ -35,8 +35,17 @@ func TestImageFileOnLargerDisk(t *testing.T) {
 	if v.Size() != 100<<20 {
 		t.Errorf("the volume has %d bytes", v.Size())
 	}
-	if err := d.Write(t.Context(), v, WriteOptions{What: "x.raw"}); err != nil {
+	var done, total int64
+	progress := func(stage string, d, of int64) {
+		if stage == "write" {
+			done, total = d, of
+		}
+	}
+	if err := d.Write(t.Context(), v, WriteOptions{What: "x.raw", Progress: progress}); err != nil {
 		t.Fatal(err)
+	}
+	if total > 33<<20 || done != total {
+		t.Errorf("%d of %d bytes: what is skipped is no work", done, total)
 	}
 	b, _ := os.ReadFile(d.Path)
 	if !bytes.Equal(b[6<<20:6<<20+6], []byte("inside")) {

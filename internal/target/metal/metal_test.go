@@ -114,7 +114,7 @@ func TestInterruptedWriteLeavesMark(t *testing.T) {
 
 func TestLoopDevice(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("loop devices need root")
+		t.Skip("a loop device needs root")
 	}
 	back := filepath.Join(t.TempDir(), "back")
 	if err := os.WriteFile(back, bytes.Repeat([]byte{0xee}, 64<<20), 0o600); err != nil {

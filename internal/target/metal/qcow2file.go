@@ -49,3 +49,6 @@ type unpacked struct {
 
 // tableSector implements tabled.
 func (u *unpacked) tableSector() int { return u.Volume.(tabled).tableSector() }
+
+// skips implements skipping.
+func (u *unpacked) skips() int64 { return u.Volume.(skipping).skips() }

@@ -19,7 +19,7 @@ import (
 func loopOf(t *testing.T, file string, more ...string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("loop devices need root")
+		t.Skip("a loop device needs root")
 	}
 	out, err := exec.Command("losetup", append(append([]string{"--find", "--show"}, more...), file)...).CombinedOutput()
 	if err != nil {

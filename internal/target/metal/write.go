@@ -106,7 +106,10 @@ func (d *Device) write(ctx context.Context, f *os.File, v image.Volume, opt Writ
 	if err := d.mark(f, opt); err != nil {
 		return err
 	}
-	w := &diskWriter{f: f, base: d.base, ctx: ctx, total: v.Size(), report: opt.Progress, file: d.File, head: make([]byte, min(headSize, v.Size()))}
+	w := &diskWriter{f: f, base: d.base, ctx: ctx, total: v.Size(), work: v.Size(), report: opt.Progress, file: d.File, head: make([]byte, min(headSize, v.Size()))}
+	if s, ok := v.(skipping); ok {
+		w.work -= s.skips()
+	}
 	if err := v.Write(ctx, w); err != nil {
 		return err
 	}
@@ -212,11 +215,25 @@ type diskWriter struct {
 	at     int64
 	pieces []piece
 	total  int64
+	work   int64 // of total, without what is known to be skipped
+	passed int64 // skipped so far
 	report func(string, int64, int64)
 	file   bool
 }
 
 const pieceSize = 4 << 20
+
+// skipping is a volume that knows how much of it is skipped (image.Skip): on a
+// large disk that is most of it, and takes no time.
+type skipping interface{ skips() int64 }
+
+func (w *diskWriter) tell() {
+	done := w.at
+	if w.work < w.total {
+		done -= w.passed
+	}
+	w.report("write", min(done, w.work), w.work) // the ends of what is skipped are written
+}
 
 func (w *diskWriter) Write(b []byte) (int, error) {
 	n := len(b)
@@ -253,7 +270,7 @@ func (w *diskWriter) flush() error {
 	}
 	w.pieces = append(w.pieces, piece{at, int64(len(w.buf)), sha256.Sum256(w.buf), false})
 	w.buf = w.buf[:0]
-	w.report("write", w.at, w.total)
+	w.tell()
 	return nil
 }
 
@@ -309,7 +326,7 @@ func (w *diskWriter) zero(n int64) error {
 	}
 	w.pieces = append(w.pieces, piece{at: w.at, n: n, zero: true})
 	w.at += n
-	w.report("write", w.at, w.total)
+	w.tell()
 	return nil
 }
 
@@ -330,6 +347,7 @@ func (w *diskWriter) Skip(n int64) error {
 		return err
 	}
 	w.at += n - tail
+	w.passed += n - tail
 	if w.at+tail > w.total {
 		return fmt.Errorf("more than the %d bytes that were announced", w.total)
 	}
