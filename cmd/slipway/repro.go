@@ -15,11 +15,13 @@ import (
 func newRepro(env *Env) *cobra.Command {
 	var flags buildFlags
 	var class string
+	var formats []string
 	cmd := &cobra.Command{
 		Use:   "repro FILE",
 		Short: "Build twice under shuffled conditions and name the first byte that differs",
 		Long: `Build a definition twice, into two fresh stores, with another umask, locale,
-time zone, working folder and number of processors, and compare the trees.`,
+time zone, working folder and number of processors, and compare the trees. Then
+write both in every native format of the class, and compare those byte by byte.`,
 		Example: `  slipway repro gallery/hello.yaml`,
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,7 +42,10 @@ time zone, working folder and number of processors, and compare the trees.`,
 			for _, set := range env.opt.set {
 				extra = append(extra, "--set", set)
 			}
-			r, err := b.Repro(cmd.Context(), p, work, extra)
+			if !cmd.Flags().Changed("formats") {
+				formats = build.ReproFormats(p.Class)
+			}
+			r, err := b.Repro(cmd.Context(), p, work, formats, extra)
 			if err != nil {
 				return err
 			}
@@ -51,6 +56,7 @@ time zone, working folder and number of processors, and compare the trees.`,
 		},
 	}
 	cmd.Flags().StringVar(&class, "for", string(plan.Plain), "`CLASS` of packages: plain, container, bootable")
+	cmd.Flags().StringSliceVar(&formats, "formats", nil, "`SUFFIXES` of images to compare (default: all native ones of the class; empty: none)")
 	flags.add(cmd)
 	return profiling(env, cmd)
 }
@@ -61,7 +67,15 @@ func (e *Env) printRepro(r *build.Reproduction) error {
 	}
 	fmt.Fprintf(e.Stdout, "build 1: %s\nbuild 2: %s\n", strings.Join(r.Conditions[0], ", "), strings.Join(r.Conditions[1], ", "))
 	if r.Equal {
-		_, err := fmt.Fprintf(e.Stdout, "equal: tree %s\n", r.Tree)
+		images := ""
+		if len(r.Formats) > 0 {
+			images = ", and as " + strings.Join(r.Formats, " ")
+		}
+		_, err := fmt.Fprintf(e.Stdout, "equal: tree %s%s\n", r.Tree, images)
+		return err
+	}
+	if r.Format != "" {
+		_, err := fmt.Fprintf(e.Stdout, "not equal: the trees are, and the %s images differ from byte %d on\n", r.Format, r.Offset)
 		return err
 	}
 	fmt.Fprintf(e.Stdout, "not equal: %d entries differ in the %s layer; the first:\n  /%s %s %v\n",

@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +27,10 @@ type Reproduction struct {
 	Script     string            `json:"script,omitempty"`  // that may have written it
 	Count      int               `json:"count"`             // differing entries of that layer
 	Conditions [2][]string       `json:"conditions"`
-	Others     []tree.Difference `json:"others,omitempty"` // up to 20 more
+	Others     []tree.Difference `json:"others,omitempty"`  // up to 20 more
+	Formats    []string          `json:"formats,omitempty"` // images that were compared, by suffix
+	Format     string            `json:"format,omitempty"`  // of the image that differs, when the trees do not
+	Offset     int64             `json:"offset,omitempty"`  // of its first byte that differs
 }
 
 // condition is one way to run a build.
@@ -48,7 +52,10 @@ var conditions = [2]condition{
 
 // Repro builds a prepared machine twice, each time into a fresh store below
 // workDir that begins with the packages only, and compares layer by layer.
-func (b *Builder) Repro(ctx context.Context, p *Prepared, workDir string, extra []string) (*Reproduction, error) {
+//
+// Then each writes the tree in the formats (suffixes such as ".squashfs"),
+// which are compared byte by byte.
+func (b *Builder) Repro(ctx context.Context, p *Prepared, workDir string, formats, extra []string) (*Reproduction, error) {
 	lock := filepath.Join(workDir, "repro.lock")
 	if err := plan.WriteLock(lock, p.Lock); err != nil {
 		return nil, err
@@ -74,7 +81,83 @@ func (b *Builder) Repro(ctx context.Context, p *Prepared, workDir string, extra 
 		defer s.Close()
 		stores[i] = s
 	}
-	return out, out.compare(p, stores)
+	if err := out.compare(p, stores); err != nil || !out.Equal {
+		return out, err
+	}
+	return out, b.reproImages(ctx, p, workDir, lock, formats, extra, out)
+}
+
+// ReproFormats are the native formats of a class.
+func ReproFormats(class plan.Class) []string {
+	if class == plan.Bootable {
+		return []string{".raw", ".qcow2", ".ext4", ".efi"}
+	}
+	return []string{".tar", ".tar.zst", ".tar.gz", ".cpio.zst", ".squashfs", ".erofs", ".oci.tar"}
+}
+
+// reproImages writes each format under both conditions and compares.
+func (b *Builder) reproImages(ctx context.Context, p *Prepared, workDir, lock string, formats, extra []string, r *Reproduction) error {
+	for _, suffix := range formats {
+		step := b.Progress.Step("write and compare " + suffix)
+		var files [2]string
+		for i, c := range conditions {
+			files[i] = filepath.Join(workDir, fmt.Sprintf("image%d%s", i+1, suffix))
+			err := c.build(ctx, p, filepath.Join(workDir, fmt.Sprintf("store%d", i+1)), lock, append([]string{"-o", files[i]}, extra...))
+			if err != nil {
+				step.Done(err)
+				return fmt.Errorf("writing %s, %s: %w", suffix, strings.Join(c.words, ", "), err)
+			}
+		}
+		at, err := firstDifference(files[0], files[1])
+		step.Done(err)
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			for _, beside := range []string{"", ".sha256", ".spdx.json"} {
+				os.Remove(f + beside)
+			}
+		}
+		r.Formats = append(r.Formats, suffix)
+		if at >= 0 {
+			r.Equal, r.Format, r.Offset = false, suffix, at
+			return nil
+		}
+	}
+	return nil
+}
+
+// firstDifference is the offset of the first byte that differs; -1: none.
+func firstDifference(a, b string) (int64, error) {
+	fa, err := os.Open(a)
+	if err != nil {
+		return 0, err
+	}
+	defer fa.Close()
+	fb, err := os.Open(b)
+	if err != nil {
+		return 0, err
+	}
+	defer fb.Close()
+	ba, bb := make([]byte, 1<<20), make([]byte, 1<<20)
+	for at := int64(0); ; {
+		na, errA := io.ReadFull(fa, ba)
+		nb, errB := io.ReadFull(fb, bb)
+		for i := range min(na, nb) {
+			if ba[i] != bb[i] {
+				return at + int64(i), nil
+			}
+		}
+		switch {
+		case na != nb:
+			return at + int64(min(na, nb)), nil
+		case errA == io.EOF || errA == io.ErrUnexpectedEOF:
+			return -1, nil
+		case errA != nil || errB != nil:
+			return 0, errors.Join(errA, errB)
+		}
+		at += int64(na)
+	}
 }
 
 // lendPackages gives a fresh store the fetched packages, so that the network
