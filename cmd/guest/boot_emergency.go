@@ -40,11 +40,16 @@ func emergencyShell() bool {
 			continue
 		}
 		say("this is an emergency shell (%s); the machine's root belongs on %s; `reboot -f` restarts", c.root+c.shell, newRoot)
-		p, err := os.StartProcess(c.shell, []string{"sh"}, &os.ProcAttr{
+		attr := &os.ProcAttr{
 			Dir: "/", Env: []string{"PATH=" + defaultPath, "TERM=linux", "HOME=/root"},
 			Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 			Sys:   &syscall.SysProcAttr{Chroot: c.root, Setsid: true, Setctty: true, Ctty: 0},
-		})
+		}
+		p, err := os.StartProcess(c.shell, []string{"sh"}, attr)
+		if err != nil { // some consoles control no terminal
+			attr.Sys.Setctty = false
+			p, err = os.StartProcess(c.shell, []string{"sh"}, attr)
+		}
 		if err != nil {
 			say("starting the shell: %v", err)
 			continue

@@ -15,9 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// portTimeout is how long the host's side may take to say how the machine is
-// to run. A machine that has the port and no host behind it boots on its own.
-const portTimeout = 10 * time.Second
+// Times for the host. A machine that has the port, and nobody at its other end
+// or somebody who says nothing, boots on its own.
+const (
+	connectTimeout = 2 * time.Second  // to be there
+	portTimeout    = 10 * time.Second // to say how the machine is to run
+)
 
 // port is the virtio-serial port to the host. Its device can be open only
 // once, so the agent inherits the descriptor.
@@ -39,7 +42,7 @@ func (b *booter) findPort() error {
 		return fmt.Errorf("opening the port to the host: %w", err)
 	}
 	b.port = &port{fd: fd, config: make(chan *wire.Config, 1)}
-	if !b.port.wait(unix.POLLOUT, time.Now().Add(portTimeout)) {
+	if !b.port.wait(unix.POLLOUT, time.Now().Add(connectTimeout)) {
 		say("nobody listens at the host's end of %s", wire.PortName)
 		unix.Close(fd)
 		b.port = nil
@@ -105,7 +108,7 @@ func (p *port) Read(buf []byte) (int, error) {
 	until := time.Now().Add(portTimeout)
 	for {
 		if !p.wait(unix.POLLIN, until) {
-			return 0, errors.New("nothing came from the host within " + portTimeout.String())
+			return 0, errSilent
 		}
 		n, err := unix.Read(p.fd, buf)
 		switch {
@@ -138,6 +141,8 @@ func (p *port) Write(buf []byte) (int, error) {
 	return done, nil
 }
 
+var errSilent = errors.New("nothing came from the host within " + portTimeout.String())
+
 func (p *port) listen() {
 	cfg, err := readConfig(p)
 	p.err = err
@@ -156,6 +161,10 @@ func (b *booter) hear() error {
 		return nil
 	}
 	cfg := <-b.port.config
+	if errors.Is(b.port.err, errSilent) {
+		b.warn("%v: the machine starts as its image says", errSilent)
+		return nil
+	}
 	if cfg == nil {
 		return b.port.err
 	}

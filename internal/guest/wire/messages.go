@@ -13,7 +13,8 @@ const Version = 1
 //
 // A container's helper reads it from its inherited stream. A virtual machine's
 // helper reads it from the port named PortName, for which it waits ten seconds
-// once the port is connected; meanwhile it mounts the root that the kernel's
+// once the port is connected (a host that says nothing gets a machine that
+// starts as its image says); meanwhile it mounts the root that the kernel's
 // command line names. The host sends it after the first event: firmware may
 // have a driver for the port, and would take what was there before the helper.
 // It uses Hostname, Init, Env, Mounts (of a Kind), Files,
