@@ -96,8 +96,9 @@ func (o *one) awaitCloud(ctx context.Context, m *supervisor.Machine) error {
 		return err
 	}
 	for {
-		if _, err = way.Exec(wait, probe.ExecRequest{Args: []string{"true"}, Timeout: 20 * time.Second}); err == nil {
-			return way.Finished(wait)
+		var failed *cloud.FailedError
+		if err = way.Finished(wait); err == nil || errors.As(err, &failed) {
+			return err
 		}
 		if now, findErr := supervisor.Find(o.Runtime, m.Name); findErr == nil && !now.Running() {
 			return fmt.Errorf("the machine ended while it configured itself: %s", now.Reason)

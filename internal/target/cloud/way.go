@@ -3,7 +3,6 @@ package cloud
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -66,17 +65,23 @@ func commandLine(req probe.ExecRequest) string {
 
 func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
-// Finished waits until cloud-init has done what the seed asks for, and says
-// what it complained of.
+// FailedError is what went wrong inside the machine when it configured itself.
+type FailedError struct{ Reason string }
+
+func (e *FailedError) Error() string { return e.Reason }
+
+// Finished waits until cloud-init has done what the seed asks for. A
+// *FailedError says what it complained of; any other error is of the way, and
+// may pass: the ssh server is started anew while the machine configures itself.
 func (w *Way) Finished(ctx context.Context) error {
 	got, err := w.Exec(ctx, probe.ExecRequest{Args: []string{"cloud-init", "status", "--wait", "--long"}})
 	switch {
 	case err != nil:
 		return err
 	case got.Exit == 127:
-		return errors.New("the image has no cloud-init, and so did not read its seed")
+		return &FailedError{"the image has no cloud-init, and so did not read its seed"}
 	case got.Exit == 1:
-		return fmt.Errorf("cloud-init failed: %s", strings.TrimSpace(strings.TrimLeft(string(got.Stdout), ".\n")))
+		return &FailedError{"cloud-init failed: " + strings.TrimSpace(strings.TrimLeft(string(got.Stdout), ".\n"))}
 	}
 	return nil // 2: done, with complaints that it got over
 }
