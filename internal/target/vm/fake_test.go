@@ -27,6 +27,13 @@ import (
 func init() {
 	supervisor.Register(Driver{}, "vm", "uefi")
 	sandbox.RegisterEntry("/fake/qemu", fakeQEMU)
+	sandbox.Register("test.remove", func(_ context.Context, w *sandbox.Worker) error {
+		var dir string
+		if err := w.Args(&dir); err != nil {
+			return err
+		}
+		return os.RemoveAll(dir)
+	})
 }
 
 func TestMain(m *testing.M) {
@@ -168,14 +175,20 @@ func (f *fake) serve(st *wire.Stream, config []byte) {
 // fakeSpec is a machine that the fake runs; guest chooses what it does.
 func fakeSpec(t *testing.T, name, guest string) supervisor.Spec {
 	t.Helper()
-	if _, err := sandbox.Detect(); err != nil {
+	host, err := sandbox.Detect()
+	if err != nil {
 		t.Skipf("no lab here: %v", err)
 	}
 	dir, err := os.MkdirTemp("", "vm") // t.TempDir has a long name
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() { // what the supervisor of a user made is not the user's
+		if p, err := host.Start(context.Background(), "test.remove", dir); err == nil {
+			p.Wait()
+		}
+		os.RemoveAll(dir)
+	})
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
