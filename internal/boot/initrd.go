@@ -179,7 +179,12 @@ func (a *assembly) knowsZstd(k *booted) bool {
 func decompress(ending string, r io.Reader) (io.Reader, error) {
 	switch ending {
 	case ".xz":
-		return xz.NewReader(r)
+		// The reader of whole files is twice as fast, and modules are small.
+		data, err := io.ReadAll(io.LimitReader(r, maxKernel))
+		if err != nil {
+			return nil, err
+		}
+		return xz.NewParallelReader(bytes.NewReader(data), int64(len(data)))
 	case ".zst":
 		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
 	case ".gz":
