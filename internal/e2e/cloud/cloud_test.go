@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { kit.Main(m) }
 const stockImage = `slipway: v1
 name: stock-image
 system: debian/trixie
-packages: [cloud-init, iproute2, openssh-server, sudo]
+packages: [cloud-init, cloud-guest-utils, e2fsprogs, fdisk, iproute2, openssh-server, sudo]
 services: {enable: [systemd-networkd]}
 boot: {firmware: [bios]}
 disk: {size: 2G}

@@ -19,6 +19,9 @@ func (s *supervisor) relay(st *wire.Stream) wire.Reply {
 	s.mu.Lock()
 	agent, run := s.agent, s.run
 	s.mu.Unlock()
+	if agent == nil && run != nil && s.Spec.Definition.From != nil {
+		return wire.Reply{Error: "a stock image has no agent; reach it with: slipway ssh " + s.Spec.Name}
+	}
 	if agent == nil && run != nil {
 		return wire.Reply{Error: "the machine has no agent, because its initramfs is not slipway's (boot.initramfs); its console and its network remain"}
 	}
