@@ -81,7 +81,13 @@ func (e *Env) writeDisk(ctx context.Context, file, word string, flags writeFlags
 	}
 	name, err := e.putOn(ctx, disk, file, flags)
 	if err != nil {
+		if ctx.Err() != nil && disk.Unfinished() != "" {
+			e.reporter().Note(disk.Path + " was left half written, and is marked so: write it again")
+		}
 		return err
+	}
+	for _, twin := range (metal.Finder{}).Twins(disk) {
+		e.reporter().Note(fmt.Sprintf("%s has partitions of the same identity: take one of the two disks away before the machine starts", twin.Path))
 	}
 	entry := ""
 	if !flags.noEntry {

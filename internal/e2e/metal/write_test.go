@@ -250,11 +250,15 @@ func TestWriteInterrupted(t *testing.T) {
 	}{{syscall.SIGKILL, -1}, {syscall.SIGINT, 130}} {
 		t.Run(c.signal.String(), func(t *testing.T) {
 			disk := b.disk("disk", 256<<20)
-			if got := b.interrupt(c.signal, image, disk); got.Status != c.status || strings.Contains(got.Text(), "read back and compared") {
+			got := b.interrupt(c.signal, image, disk)
+			if got.Status != c.status || strings.Contains(got.Text(), "read back and compared") {
 				t.Errorf("exit status %d, want %d\n%s", got.Status, c.status, got.Text())
 			}
 			if !bytes.HasPrefix(b.read(disk), []byte(mark)) {
 				t.Fatal("the disk has no mark")
+			}
+			if told := strings.Contains(got.Stderr, "was left half written"); told != (c.signal == syscall.SIGINT) {
+				t.Errorf("told about it: %t\n%s", told, got.Stderr)
 			}
 			r := b.write(image, disk)
 			if r.Status != 0 || !strings.Contains(r.Stderr, "an unfinished write of large.raw, begun 20") {

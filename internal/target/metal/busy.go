@@ -2,6 +2,7 @@ package metal
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,9 +73,17 @@ func (d *Device) Idle() error {
 		return &BusyError{d.Path, "the kernel says that something holds it", "end what uses it"}
 	}
 	if err != nil {
-		return fmt.Errorf("opening %s: %w", d.Path, err)
+		return d.opening(err)
 	}
 	return unix.Close(fd)
+}
+
+// opening says why a disk could not be opened, and who could.
+func (d *Device) opening(err error) error {
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("opening %s: %w: this needs root, or the rights of its group", d.Path, err)
+	}
+	return fmt.Errorf("opening %s: %w", d.Path, err)
 }
 
 func (d *Device) readOnly() error {

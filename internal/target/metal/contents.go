@@ -35,7 +35,7 @@ type Held struct {
 func (d *Device) Contents() (*Contents, error) {
 	f, err := os.Open(d.Path)
 	if err != nil {
-		return nil, fmt.Errorf("looking at %s: %w", d.Path, err)
+		return nil, d.opening(err)
 	}
 	defer f.Close()
 	c := &Contents{Unfinished: d.Unfinished(), Parts: []Held{}}
@@ -65,9 +65,11 @@ func (d *Device) Contents() (*Contents, error) {
 
 // identify names the file system; what cannot be read holds nothing known.
 func (h *Held) identify(r io.ReaderAt) {
-	if info, err := blockid.Probe(r); err == nil {
+	if info, err := blockid.Probe(r); err == nil && info.Type != "" {
 		h.Filesystem, h.Label = info.Type, info.Label
+		return
 	}
+	h.Filesystem = foreign(r)
 }
 
 // Empty tells that nothing known would be lost.
@@ -88,7 +90,7 @@ func (c *Contents) Lines() []string {
 		out = append(out, fmt.Sprintf("partition %d: %s", h.Number, h.words()))
 	}
 	if c.Whole != nil {
-		out = append(out, "one file system: "+c.Whole.words())
+		out = append(out, "all of it: "+c.Whole.words())
 	}
 	if len(out) == 0 {
 		out = append(out, "nothing that is known")

@@ -80,11 +80,8 @@ func (d *Device) open() (*os.File, error) {
 	if err == unix.EBUSY {
 		return nil, &BusyError{d.Path, "something took it just now", "end what uses it"}
 	}
-	if err == unix.EACCES || err == unix.EPERM {
-		return nil, fmt.Errorf("opening %s: %w: writing to it needs root, or the rights of its group", d.Path, err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", d.Path, err)
+		return nil, d.opening(err)
 	}
 	f := os.NewFile(uintptr(fd), d.Path)
 	if d.File {
