@@ -60,11 +60,11 @@ probes:
 // target is the size of the disk that is written, in bytes.
 const target = 3 << 30
 
-// TestInstallFromRescue boots a rescue machine, writes an image from there to
+// TestBootInstallFromRescue boots a rescue machine, writes an image from there to
 // its second disk, removes the loader that firmware finds on any disk, and
 // boots that disk alone with the same firmware variables: what starts it is
 // the entry that write made.
-func TestInstallFromRescue(t *testing.T) {
+func TestBootInstallFromRescue(t *testing.T) {
 	kit.Tier(t, "boot")
 	kit.NeedArchive(t)
 	kit.NeedMachines(t)
