@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // leaf is where slipway's own processes live in a delegated scope: cgroup2
@@ -44,14 +42,11 @@ func delegate(ctx context.Context, name string) error {
 		return err
 	}
 	own := filepath.Join(h.unified, h.own)
-	if err == nil && base == own && delegated(own) { // a unit with Delegate=yes, such as that of `slipway enable`
-		return enterLeaf(own)
-	}
 	if err == nil && (base != own || !strings.Contains(own, managerUnit())) {
 		return nil
 	}
-	// What is left: no folder at all, or that of a unit which the user manager
-	// lends nobody, and with whose end it would end the machine.
+	// What is left: no folder at all, or that of a unit of the user manager, with
+	// whose end the machine would end, and whose processes are in the way of limits.
 	scopeErr := askScope(ctx, name)
 	if err == nil || scopeErr == nil {
 		return nil
@@ -60,14 +55,6 @@ func delegate(ctx context.Context, name string) error {
 		return err
 	}
 	return errors.Join(err, scopeErr)
-}
-
-// delegated tells whether systemd made a folder for a unit with Delegate=yes:
-// it marks those (systemd.io/CGROUP_DELEGATION).
-func delegated(dir string) bool {
-	value := make([]byte, 8)
-	n, err := unix.Getxattr(dir, "user.delegate", value)
-	return err == nil && string(value[:n]) == "1"
 }
 
 // managerUnit is part of the path of everything that the user manager runs.
