@@ -40,6 +40,10 @@ func Capabilities(target string, d *machine.Definition) probe.Capabilities {
 	if d.From != nil { // what is known of packages comes with a build
 		have.Pending, have.Usage = false, false
 	}
+	if i := d.Boot.Initramfs; d.From == nil && target != "container" && (i == "distro" || i == "none") {
+		// Nobody leaves an agent behind: the network and the console are the ways in.
+		have.Exec, have.Usage, have.Pending = false, false, false
+	}
 	return have
 }
 
