@@ -18,7 +18,10 @@ import (
 var Names = []string{"container", "vm", "uefi", "bios", "ram"}
 
 // later are targets of the design that are not there yet.
-var later = []string{"netboot", "libvirt", "proxmox", "nspawn"}
+var later = []string{"netboot", "proxmox"}
+
+// handedOver are managers that start machines themselves.
+var handedOver = []string{"libvirt", "nspawn"}
 
 // CheckTarget refuses a target that is not there.
 func CheckTarget(name string) error {
@@ -26,6 +29,8 @@ func CheckTarget(name string) error {
 	switch {
 	case slices.Contains(Names, name):
 		return nil
+	case slices.Contains(handedOver, name):
+		return fmt.Errorf("slipway starts nothing on %s; hand the machine over with slipway export FILE --%s, or choose: %s", name, name, works)
 	case slices.Contains(later, name):
 		return fmt.Errorf("target %s is not there yet; what works today: %s", name, works)
 	}
