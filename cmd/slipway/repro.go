@@ -43,7 +43,7 @@ write both in every native format of the class, and compare those byte by byte.`
 				extra = append(extra, "--set", set)
 			}
 			if !cmd.Flags().Changed("formats") {
-				formats = build.ReproFormats(p.Class)
+				formats = build.ReproFormats(d, p.Class)
 			}
 			r, err := b.Repro(cmd.Context(), p, work, formats, extra)
 			if err != nil {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"slipway/internal/image/formats"
+	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/store"
 	"slipway/internal/tree"
@@ -53,9 +55,9 @@ var conditions = [2]condition{
 // Repro builds a prepared machine twice, each time into a fresh store below
 // workDir that begins with the packages only, and compares layer by layer.
 //
-// Then each writes the tree in the formats (suffixes such as ".squashfs"),
+// Then each writes the tree as images (suffixes such as ".squashfs"),
 // which are compared byte by byte.
-func (b *Builder) Repro(ctx context.Context, p *Prepared, workDir string, formats, extra []string) (*Reproduction, error) {
+func (b *Builder) Repro(ctx context.Context, p *Prepared, workDir string, images, extra []string) (*Reproduction, error) {
 	lock := filepath.Join(workDir, "repro.lock")
 	if err := plan.WriteLock(lock, p.Lock); err != nil {
 		return nil, err
@@ -84,20 +86,27 @@ func (b *Builder) Repro(ctx context.Context, p *Prepared, workDir string, format
 	if err := out.compare(p, stores); err != nil || !out.Equal {
 		return out, err
 	}
-	return out, b.reproImages(ctx, p, workDir, lock, formats, extra, out)
+	return out, b.reproImages(ctx, p, workDir, lock, images, extra, out)
 }
 
-// ReproFormats are the native formats of a class.
-func ReproFormats(class plan.Class) []string {
+// ReproFormats are the native formats of a class. A disk with a file system
+// that is made by foreign programs has the same tree each time, not the same
+// bytes.
+func ReproFormats(d *machine.Definition, class plan.Class) []string {
 	if class == plan.Bootable {
+		for _, p := range d.Layout().Partitions {
+			if p.Filesystem != "" && !formats.Native(p.Filesystem) {
+				return []string{".ext4", ".efi"}
+			}
+		}
 		return []string{".raw", ".qcow2", ".ext4", ".efi"}
 	}
 	return []string{".tar", ".tar.zst", ".tar.gz", ".cpio.zst", ".squashfs", ".erofs", ".oci.tar"}
 }
 
 // reproImages writes each format under both conditions and compares.
-func (b *Builder) reproImages(ctx context.Context, p *Prepared, workDir, lock string, formats, extra []string, r *Reproduction) error {
-	for _, suffix := range formats {
+func (b *Builder) reproImages(ctx context.Context, p *Prepared, workDir, lock string, images, extra []string, r *Reproduction) error {
+	for _, suffix := range images {
 		step := b.Progress.Step("write and compare " + suffix)
 		var files [2]string
 		for i, c := range conditions {
