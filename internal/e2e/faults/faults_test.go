@@ -97,7 +97,12 @@ func TestFaultsDefinition(t *testing.T) {
 		{"empty", "", []string{`x\.yaml:1:`, `slipway`}},
 		{"binary", "\x00\x01\x02", []string{`x\.yaml`}},
 		{"unknown system", "slipway: v1\nname: x\nsystem: debain/trixie\n", []string{`x\.yaml:3:\d+: .*debain`, `debian`}},
-		{"a key of later", head + "disk: {size: 2G}\n", []string{`x\.yaml:4:1: .*disk.*not yet`}},
+		{"a key of later", head + "netboot: {mode: ram}\n", []string{`x\.yaml:4:1: .*netboot.*not yet`}},
+		{"two partitions grow", head + "disk: {partitions: [{use: data, mount: /srv, grow: true}, {use: root, grow: true}]}\n", []string{`x\.yaml:4:\d+: .*grow`}},
+		{"an ESP too small", head + "disk: {partitions: [{use: esp, size: 8M}, {use: root}]}\n", []string{`x\.yaml:4:\d+: .*ESP`}},
+		{"a BIOS without a place", head + "boot: {firmware: [bios]}\ndisk: {table: none}\n", []string{`x\.yaml:5:\d+: .*BIOS`}},
+		{"an unknown file system", head + "disk: {partitions: [{use: root, filesystem: ntfs}]}\n", []string{`x\.yaml:4:\d+: .*ntfs`}},
+		{"more partitions than disk", head + "disk: {size: 1G, partitions: [{use: data, mount: /srv, size: 2G}, {use: root, grow: true}]}\n", []string{`x\.yaml:4:\d+: .*disk.size`}},
 		{"an impossible probe", head + "probes: [{name: p, tcp: 99999}]\n", []string{`x\.yaml:4:`, `99999`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
