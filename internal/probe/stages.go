@@ -33,6 +33,20 @@ func (s *Stages) Begin(name string) func(error) {
 	return func(err error) { s.end(st, err) }
 }
 
+// Len is how many stages there are.
+func (s *Stages) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.list)
+}
+
+// Truncate forgets all stages but the first n, because an attempt does not count.
+func (s *Stages) Truncate(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = s.list[:min(n, len(s.list))]
+}
+
 // Add records a stage that was timed elsewhere.
 func (s *Stages) Add(name string, took time.Duration, err error) {
 	s.mu.Lock()

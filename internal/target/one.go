@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"slipway/internal/build"
@@ -114,7 +115,42 @@ func (o *one) start(ctx context.Context, spec supervisor.Spec) (*supervisor.Mach
 	if err := o.pin(spec); err != nil {
 		return nil, err
 	}
+	m, w, err := o.launch(ctx, spec)
+	if err != nil && spec.Target != "container" && strings.Contains(err.Error(), starved) && ctx.Err() == nil {
+		o.Progress.Note("this computer is so busy that the emulated machine's clock stood still while it started; it starts once more")
+		m, w, err = o.launch(ctx, spec)
+	}
+	if err != nil {
+		if !w.failed {
+			o.stages.Add("start", 0, err)
+		}
+		o.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": false, "target": o.target, "error": err.Error()})
+		return nil, errors.Join(err, o.unpin(spec.Name))
+	}
+	if err := o.pinKept(spec); err != nil {
+		return m, err
+	}
+	step := o.Progress.Step("wait for init")
+	m, err = o.ready(ctx, m)
+	w.ready(m, err)
+	step.Done(err)
+	o.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": err == nil, "target": o.target})
+	if o.stock != nil && err == nil {
+		err = o.configured(ctx, m)
+	}
+	o.renewSSH(m.SSHDir(), "")
+	return m, err
+}
+
+// starved is how a kernel's panic says that no timer interrupt came within the
+// few ticks that it waits for. Only an emulator that gets no processor does that.
+const starved = "IO-APIC + timer doesn't work"
+
+// launch starts the machine, and follows it until its agent answers. The stages
+// of an attempt that starved do not count.
+func (o *one) launch(ctx context.Context, spec supervisor.Spec) (*supervisor.Machine, *way, error) {
 	step := o.Progress.Step("start " + spec.Name)
+	mark := o.stages.Len()
 	w := &way{stages: &o.stages}
 	m, err := supervisor.Up(ctx, spec, func(e supervisor.Progress) {
 		if e.OK && e.Text != "" {
@@ -126,26 +162,11 @@ func (o *one) start(ctx context.Context, spec supervisor.Spec) (*supervisor.Mach
 		}
 	})
 	step.Done(err)
-	if err != nil {
-		if !w.failed {
-			o.stages.Add("start", 0, err)
-		}
-		o.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": false, "target": o.target, "error": err.Error()})
-		return nil, errors.Join(err, o.unpin(spec.Name))
+	if err != nil && strings.Contains(err.Error(), starved) {
+		o.stages.Truncate(mark)
+		w.failed = false
 	}
-	if err := o.pinKept(spec); err != nil {
-		return m, err
-	}
-	step = o.Progress.Step("wait for init")
-	m, err = o.ready(ctx, m)
-	w.ready(m, err)
-	step.Done(err)
-	o.log("start", spec.Name, map[string]any{"key": spec.Key, "ok": err == nil, "target": o.target})
-	if o.stock != nil && err == nil {
-		err = o.configured(ctx, m)
-	}
-	o.renewSSH(m.SSHDir(), "")
-	return m, err
+	return m, w, err
 }
 
 // way turns moments on the way up into stages, one after the other.
