@@ -62,10 +62,10 @@ type outer struct {
 	t *testing.T
 }
 
-// TestHostWithSystemd proves what hosts without systemd cannot: machines of
+// TestBootHostWithSystemd proves what hosts without systemd cannot: machines of
 // root and of a normal user, limits on cgroup2 alone, a scope from the user
 // manager, and units that start both machines after the host has restarted.
-func TestHostWithSystemd(t *testing.T) {
+func TestBootHostWithSystemd(t *testing.T) {
 	kit.Tier(t, "boot")
 	if os.Geteuid() != 0 {
 		t.Skip("only root can hand over a store with the owners of its trees")
