@@ -170,7 +170,7 @@ func (d *decoder) combine(n *node, path string, rule combination, whole bool) {
 
 // list fills a slice.
 func (d *decoder) list(n *node, path string, v reflect.Value, f field) {
-	if v.Type() == kernelsType && n.kind == mapKind { // one stands for a list of one
+	if v.Type() == kernelsType && n.kind == mapKind || v.Type() == textsType && n.kind == stringKind { // one stands for a list of one
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		d.decode(n, path, v.Index(0), f)
 		return

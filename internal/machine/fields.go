@@ -119,7 +119,6 @@ var combinations = map[reflect.Type]combination{
 // from misspelt ones.
 var later = map[reflect.Type]map[string]string{
 	reflect.TypeFor[Definition](): {
-		"netboot": "it comes with network boot", "match": "it comes with network boot",
 		"cloud": "it comes with cloud images", "lab": "it comes with several machines in one file",
 		"machines": "it comes with several machines in one file", "install": "it comes with installing to disks",
 		"nspawn":  "it comes with that target",
@@ -135,7 +134,8 @@ var (
 	durationType  = reflect.TypeFor[time.Duration]()
 	sizeType      = reflect.TypeFor[Size]()
 	portType      = reflect.TypeFor[Port]()
-	kernelsType   = reflect.TypeFor[[]Kernel]() // one stands for a list of one
+	kernelsType   = reflect.TypeFor[[]Kernel]()  // one stands for a list of one
+	textsType     = reflect.TypeFor[OneOrMore]() // the same
 	conditionType = reflect.TypeFor[Condition]()
 	textMapType   = reflect.TypeFor[map[string]string]()
 	anyMapType    = reflect.TypeFor[map[string]any]()

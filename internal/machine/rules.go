@@ -103,27 +103,35 @@ var rules = map[string]*rule{
 	"cpus":       {want: "a number above zero", above: true},
 	"true":       {want: "true", only: true},
 
-	"kernel":      {want: "auto, host, none or the name of a package", pattern: `^(auto|host|none|` + packageName + `(=[^\s/=]+)?)$`},
-	"cmdword":     {want: "one word of a kernel command line", pattern: `^[^\s]+$`},
-	"module":      {want: "the name of a kernel module", pattern: `^-?[A-Za-z0-9_-]+$`},
-	"table":       {want: "gpt, msdos, hybrid or none", enum: []string{"gpt", "msdos", "hybrid", "none"}},
-	"sector":      {want: "512 or 4096", min: 512, max: 4096},
-	"partuse":     {want: "the use of a partition", enum: []string{"esp", "bios", "boot", "root", "swap", "state", "data", "raw"}},
-	"filesystem":  {want: "a file system", enum: []string{"ext4", "xfs", "btrfs", "vfat", "squashfs", "erofs"}},
-	"volumelabel": {want: "a label of at most 16 letters, digits, and . _ -", pattern: `^[A-Za-z0-9._-]{1,16}$`},
-	"partname":    {want: "a name of at most 36 characters", pattern: `^[^\n/]{1,36}$`},
-	"parttype":    {want: "a GUID, or two hexadecimal digits", pattern: `^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2})$`},
-	"firmware":    {want: "uefi or bios", enum: []string{"uefi", "bios"}},
-	"loader":      {want: "a boot loader", enum: []string{"auto", "systemd-boot", "uki", "grub", "extlinux", "none"}},
-	"console":     {want: "a terminal, and the rate of a serial one: tty0 or ttyS0,115200", pattern: `^(tty[0-9]+|(tty[A-Z]+[0-9]+|hvc[0-9]+)(,[0-9]+[noe]?[78]?)?)$`},
-	"initramfs":   {want: "slipway, distro or none", enum: []string{"slipway", "distro", "none"}},
-	"ramroot":     {want: "squashfs, erofs, cpio or init", enum: []string{"squashfs", "erofs", "cpio", "init"}},
-	"diskbus":     {want: "virtio, ahci, nvme or scsi", enum: []string{"virtio", "ahci", "nvme", "scsi"}},
-	"serial":      {want: "at most 20 letters, digits, and . _ -", pattern: `^[A-Za-z0-9._-]{1,20}$`},
-	"pcislot":     {want: "a slot and function, for example 05.0", pattern: `^[0-9a-f]{2}\.[0-7]$`},
-	"mac":         {want: "a hardware address, for example 52:54:00:04:04:03", pattern: `^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$`},
-	"nicmodel":    {want: "a model of network card", enum: []string{"virtio", "e1000e", "e1000", "igb", "rtl8139"}},
-	"slim":        {want: "what can be left out", enum: []string{"docs", "man", "info", "locales", "apt_lists", "-docs", "-man", "-info", "-locales", "-apt_lists"}},
+	"kernel":       {want: "auto, host, none or the name of a package", pattern: `^(auto|host|none|` + packageName + `(=[^\s/=]+)?)$`},
+	"cmdword":      {want: "one word of a kernel command line", pattern: `^[^\s]+$`},
+	"module":       {want: "the name of a kernel module", pattern: `^-?[A-Za-z0-9_-]+$`},
+	"table":        {want: "gpt, msdos, hybrid or none", enum: []string{"gpt", "msdos", "hybrid", "none"}},
+	"sector":       {want: "512 or 4096", min: 512, max: 4096},
+	"partuse":      {want: "the use of a partition", enum: []string{"esp", "bios", "boot", "root", "swap", "state", "data", "raw"}},
+	"filesystem":   {want: "a file system", enum: []string{"ext4", "xfs", "btrfs", "vfat", "squashfs", "erofs"}},
+	"volumelabel":  {want: "a label of at most 16 letters, digits, and . _ -", pattern: `^[A-Za-z0-9._-]{1,16}$`},
+	"partname":     {want: "a name of at most 36 characters", pattern: `^[^\n/]{1,36}$`},
+	"parttype":     {want: "a GUID, or two hexadecimal digits", pattern: `^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2})$`},
+	"firmware":     {want: "uefi or bios", enum: []string{"uefi", "bios"}},
+	"loader":       {want: "a boot loader", enum: []string{"auto", "systemd-boot", "uki", "grub", "extlinux", "none"}},
+	"console":      {want: "a terminal, and the rate of a serial one: tty0 or ttyS0,115200", pattern: `^(tty[0-9]+|(tty[A-Z]+[0-9]+|hvc[0-9]+)(,[0-9]+[noe]?[78]?)?)$`},
+	"initramfs":    {want: "slipway, distro or none", enum: []string{"slipway", "distro", "none"}},
+	"ramroot":      {want: "squashfs, erofs, cpio or init", enum: []string{"squashfs", "erofs", "cpio", "init"}},
+	"diskbus":      {want: "virtio, ahci, nvme or scsi", enum: []string{"virtio", "ahci", "nvme", "scsi"}},
+	"serial":       {want: "at most 20 letters, digits, and . _ -", pattern: `^[A-Za-z0-9._-]{1,20}$`},
+	"pcislot":      {want: "a slot and function, for example 05.0", pattern: `^[0-9a-f]{2}\.[0-7]$`},
+	"mac":          {want: "a hardware address, for example 52:54:00:04:04:03", pattern: `^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$`},
+	"netmode":      {want: "ram or install", enum: []string{"ram", "install"}},
+	"netinitrd":    {want: "whole or small", enum: []string{"whole", "small"}},
+	"netentry":     {want: "an entry of the menu", enum: []string{"auto", "disk", "install", "ram", "rescue", "memtest"}},
+	"netprotocol":  {want: "pxe or http", enum: []string{"pxe", "http"}},
+	"netword":      {want: "one line of text", pattern: `^[^\n]{1,255}$`},
+	"ipv4":         {want: "an IPv4 address, for example 192.0.2.17", pattern: `^[0-9]{1,3}(\.[0-9]{1,3}){3}$`},
+	"uuid":         {want: "a UUID, for example 4c4c4544-0042-3510-8054-b9c04f4e4d32", pattern: `^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`},
+	"diskselector": {want: "serial:NUMBER, or a path below /dev/disk/by-id or by-path", pattern: `^(serial:[^\s]+|/dev/disk/by-(id|path)/[^\s]+)$`, hint: hintDisk},
+	"nicmodel":     {want: "a model of network card", enum: []string{"virtio", "e1000e", "e1000", "igb", "rtl8139"}},
+	"slim":         {want: "what can be left out", enum: []string{"docs", "man", "info", "locales", "apt_lists", "-docs", "-man", "-info", "-locales", "-apt_lists"}},
 }
 
 func init() {
@@ -166,6 +174,13 @@ func hintTilde(text string) string {
 		return "~ is not expanded: write the path out"
 	}
 	return ""
+}
+
+func hintDisk(text string) string {
+	if strings.HasPrefix(text, "/dev/") {
+		return "names such as /dev/sda change from boot to boot: take the serial number"
+	}
+	return didYouMeanIf(!strings.Contains(text, "/"), "serial:"+text)
 }
 
 func hintOwner(text string) string {

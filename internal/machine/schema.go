@@ -106,7 +106,7 @@ func (g *schemaWriter) value(t reflect.Type, f field) map[string]any {
 		return map[string]any{"type": "object"}
 	case t == textMapType:
 		return g.textMap(f)
-	case t == kernelsType:
+	case t == kernelsType, t == textsType:
 		one := g.value(t.Elem(), f)
 		return map[string]any{"oneOf": []any{one, map[string]any{"type": "array", "items": one}}}
 	case t.Kind() == reflect.Slice:

@@ -41,6 +41,7 @@ type Definition struct {
 	Disk         Disk              `yaml:"disk" doc:"Layout of the machine's disk."`
 	Boot         Boot              `yaml:"boot" doc:"How the machine boots."`
 	VM           VM                `yaml:"vm" doc:"What only virtual machines need."`
+	Netboot      *Netboot          `yaml:"netboot" example:"{mode: ram, match: {mac: \"52:54:00:04:04:03\"}}" doc:"How the machine starts and is installed over the network."`
 	Shares       []Share           `yaml:"shares" default:"none" example:"[{host: ./shared, path: /srv/shared}]" doc:"Folders of the host shown in the machine; several machines may share one."`
 	From         *From             `yaml:"from" doc:"Disk image of a stock cloud system to start, instead of building one."`
 	Slim         []string          `yaml:"slim" check:"slim" remove:"true" default:"none" example:"[docs, man, locales, apt_lists]" doc:"What is left out of the tree: docs (but copyright files), man, info, locales (but C and the machine's own), apt_lists."`

@@ -37,6 +37,7 @@ func (v *validator) validate() {
 	v.binds()
 	v.ports()
 	v.booting()
+	v.netboot()
 	v.stock()
 	v.probes()
 }

@@ -1,0 +1,70 @@
+package machine
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// netboot checks what the machine says of the network that boots it.
+func (v *validator) netboot() {
+	n := v.d.Netboot
+	if n == nil {
+		return
+	}
+	v.netbootMode(n)
+	v.netbootMatch(&n.Match)
+	if a, err := netip.ParseAddr(n.Address); n.Address != "" && (err != nil || !a.Is4() || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback()) {
+		v.at("netboot.address", n.Address, fmt.Sprintf("%s is no address of a machine", n.Address), "")
+	}
+	if n.HTTP() && n.Firmware == "bios" {
+		v.at("netboot.protocol", "http", "a BIOS fetches its loader by TFTP alone", "remove protocol, or firmware: bios")
+	}
+}
+
+// netbootMode checks keys that belong to one mode.
+func (v *validator) netbootMode(n *Netboot) {
+	given := func(key string) bool { _, ok := v.d.positions["netboot."+key]; return ok }
+	if n.RAM() {
+		for _, key := range []string{"disk", "recover"} {
+			if given(key) {
+				v.at("netboot."+key, "", "a machine in RAM leaves its disks alone", "write mode: install, or remove "+key)
+			}
+		}
+		if n.Default == "install" {
+			v.at("netboot.default", n.Default, "there is nothing to install in mode ram", "write mode: install")
+		}
+		return
+	}
+	for _, key := range []string{"initrd", "prove_within"} {
+		if given(key) {
+			v.at("netboot."+key, "", "it belongs to mode ram", "write mode: ram, or remove "+key)
+		}
+	}
+	switch {
+	case v.d.NoDisk():
+		v.at("netboot.mode", n.Mode, "the machine has no disk that boots by itself", "leave disk.table and boot.loader to their defaults, or write mode: ram")
+	case !v.d.Boots(n.FirmwareName()):
+		v.at("netboot.mode", n.Mode, fmt.Sprintf("its disk does not boot under %s, the rehearsal's firmware", strings.ToUpper(n.FirmwareName())), "add it to boot.firmware, or choose netboot.firmware")
+	}
+}
+
+// netbootMatch checks by what the machine is known.
+func (v *validator) netbootMatch(m *Match) {
+	seen := map[string]bool{}
+	for i, mac := range m.MAC {
+		key, lower := fmt.Sprintf("netboot.match.mac.%d", i), strings.ToLower(mac)
+		if len(lower) > 1 && strings.ContainsAny(lower[1:2], "13579bdf") {
+			v.at(key, mac, "a network card cannot have a group address", "")
+		}
+		if seen[lower] {
+			v.at(key, mac, "the address stands there twice", "")
+		}
+		seen[lower] = true
+	}
+	others := *m
+	others.Any = false
+	if m.Any && !others.None() {
+		v.at("netboot.match.any", "", "any is every machine that nothing else matches", "remove it, or the rest of match")
+	}
+}
