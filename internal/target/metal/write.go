@@ -22,6 +22,9 @@ type WriteOptions struct {
 	What     string // is being written, for the mark of an unfinished write
 	Progress func(stage string, done, total int64)
 	Now      time.Time
+	// Head may change the first bytes of the volume, at most a MiB, before they
+	// are written: last, when all others were read back. It may be nil.
+	Head func([]byte) error
 }
 
 // headSize is the part at the start of a disk that is written last: until then
@@ -121,6 +124,11 @@ func (d *Device) write(ctx context.Context, f *os.File, v image.Volume, opt Writ
 	}
 	if err := d.verify(ctx, f, w.pieces, opt.Progress); err != nil {
 		return err
+	}
+	if opt.Head != nil {
+		if err := opt.Head(w.head); err != nil {
+			return err
+		}
 	}
 	if _, err := f.WriteAt(w.head, d.base); err != nil {
 		return err

@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"slipway/internal/fleet"
+)
+
+// Client is the machine that a token belongs to.
+type Client struct {
+	Machine string // name; empty: unknown
+	MAC     string
+	Address string
+}
+
+// Errors with which Handler.Client refuses a token.
+var (
+	ErrToken = errors.New("the token is not valid for this client")
+)
+
+// Handler answers what machines ask and tell below /n/TOKEN/:
+//
+//	POST order      a Question; the answer is a signed Order
+//	POST report     a Report
+//	POST log        lines of text, as they come
+type Handler struct {
+	Key ed25519.PrivateKey
+	// Client finds whose a token is, or refuses it: 403.
+	Client func(r *http.Request, token string) (Client, error)
+	// Offer is what there is for a machine. For an unknown one it may be an
+	// offer of DoInventory.
+	Offer   func(ctx context.Context, c Client, q *Question) (*Offer, error)
+	Records Records
+	Sink    fleet.Sink
+	Now     func() time.Time // default time.Now
+	// Unknown is told of the hardware of machines that nobody knows; may be nil.
+	Unknown func(c Client, h *Hardware)
+}
+
+// maxBody bounds what a machine sends at once, in bytes.
+const maxBody = 1 << 20
+
+// ServeHTTP implements http.Handler for paths /n/TOKEN/WHAT.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rest, ok := strings.CutPrefix(r.URL.Path, "/n/")
+	token, what, _ := strings.Cut(rest, "/")
+	if !ok || token == "" {
+		http.NotFound(w, r)
+		return
+	}
+	c, err := h.Client(r, token)
+	if err != nil {
+		h.record(c, fleet.Event{Kind: "node.refused", Problem: err.Error(), Fields: map[string]string{"path": what}})
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	if r.Method != http.MethodPost {
+		http.Error(w, "POST only", http.StatusMethodNotAllowed)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	serve := map[string]func(context.Context, http.ResponseWriter, Client, []byte) error{
+		"order": h.order, "report": h.report, "log": h.log,
+	}[what]
+	if serve == nil {
+		http.NotFound(w, r)
+		return
+	}
+	if err := serve(r.Context(), w, c, body); err != nil {
+		status := http.StatusInternalServerError
+		if errors.Is(err, errBody) {
+			status = http.StatusBadRequest
+		}
+		h.record(c, fleet.Event{Kind: "node.error", Problem: err.Error()})
+		http.Error(w, err.Error(), status)
+	}
+}
+
+// errBody is a request that is not understood.
+var errBody = errors.New("the request is not understood")
+
+func (h *Handler) now() time.Time {
+	if h.Now == nil {
+		return time.Now()
+	}
+	return h.Now()
+}
+
+func (h *Handler) record(c Client, e fleet.Event) {
+	e.Time, e.Machine, e.Client, e.Address = h.now(), c.Machine, c.MAC, c.Address
+	h.Sink.Record(e)
+}
+
+// order decides, and the decision is kept before the machine hears of it.
+func (h *Handler) order(ctx context.Context, w http.ResponseWriter, c Client, body []byte) error {
+	q := new(Question)
+	if err := json.Unmarshal(body, q); err != nil || q.Nonce == "" || q.Hardware == nil {
+		return fmt.Errorf("%w: a question has a nonce and hardware", errBody)
+	}
+	offer, err := h.Offer(ctx, c, q)
+	if err != nil {
+		return err
+	}
+	var order *Order
+	if offer.Machine == "" {
+		order = &Order{Do: offer.Mode, Nonce: q.Nonce, Issued: h.now().UTC(), SSHKeys: offer.SSHKeys, Retry: offer.Retry}
+		if h.Unknown != nil {
+			h.Unknown(c, q.Hardware)
+		}
+	} else {
+		err = h.Records.Update(ctx, offer.Machine, func(r *Record) (err error) {
+			order, err = r.Answer(offer, q, h.now())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	data, err := Sign(h.Key, order)
+	if err != nil {
+		return err
+	}
+	h.record(c, fleet.Event{Kind: "node.order", Stage: fleet.StageInit, Text: strings.TrimSpace(order.Do + ": " + order.Why), Problem: q.Tried,
+		Fields: map[string]string{"do": order.Do, "version": order.Version}})
+	w.Header().Set("Content-Type", "application/json")
+	_, err = w.Write(data)
+	return err
+}
+
+// report takes what a machine says. Evidence is kept before it is confirmed:
+// a machine whose report was not confirmed tells it again.
+func (h *Handler) report(ctx context.Context, w http.ResponseWriter, c Client, body []byte) error {
+	r := new(Report)
+	if err := json.Unmarshal(body, r); err != nil {
+		return fmt.Errorf("%w: %w", errBody, err)
+	}
+	kind := "node.report"
+	if c.Machine != "" && (r.Installed != nil || r.Proven != "") {
+		kind = "node.evidence"
+		err := h.Records.Update(ctx, c.Machine, func(rec *Record) error {
+			if r.Installed != nil {
+				rec.use(r.Installed, "the installer's report", h.now())
+			}
+			if r.Proven != "" {
+				rec.Prove(r.Proven)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	h.record(c, fleet.Event{Kind: kind, Stage: r.Stage, Text: r.Text, Problem: r.Problem, Bytes: r.Bytes, Total: r.Total, Fields: r.Fields})
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// log passes lines of the machine's console on.
+func (h *Handler) log(_ context.Context, w http.ResponseWriter, c Client, body []byte) error {
+	for line := range strings.Lines(string(body)) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			h.record(c, fleet.Event{Kind: "node.log", Text: line[:min(len(line), 1000)]})
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,155 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Record is what a server remembers of a machine. It changes only through its
+// methods, and holds nothing that a definition says.
+type Record struct {
+	Machine   string     `json:"machine"`
+	Grant     *Grant     `json:"grant,omitempty"`
+	Installed *Mark      `json:"installed,omitempty"` // the last disk that was finished
+	Versions  Versions   `json:"versions"`
+	Hardware  *Hardware  `json:"hardware,omitempty"`
+	ToldDisk  *time.Time `json:"told_disk,omitempty"` // when it was last sent to its disk, and came to nothing yet
+	Asked     *time.Time `json:"asked,omitempty"`     // when its program last asked
+}
+
+// Grant allows one installation.
+type Grant struct {
+	ID       string     `json:"id"`
+	Made     time.Time  `json:"made"`
+	Reason   string     `json:"reason,omitempty"`
+	Used     *time.Time `json:"used,omitempty"`
+	Evidence string     `json:"evidence,omitempty"` // that used it up
+	// OnlyEmpty: nobody asked for it, so it covers an empty disk alone.
+	OnlyEmpty bool `json:"only_empty,omitempty"`
+}
+
+// Versions are those of a root in RAM.
+type Versions struct {
+	Good   string     `json:"good,omitempty"`   // the last that proved itself
+	Trying string     `json:"trying,omitempty"` // handed out, and not proven yet
+	Since  *time.Time `json:"since,omitempty"`  // when it was first handed out
+	Bad    []string   `json:"bad,omitempty"`    // did not prove themselves
+}
+
+// NewGrant makes a grant, in the place of one that was not used.
+func (r *Record) NewGrant(reason string, now time.Time) *Grant {
+	r.Grant = &Grant{ID: randomID(), Made: now.UTC(), Reason: reason}
+	return r.Grant
+}
+
+func randomID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// Pending tells whether an installation is allowed.
+func (r *Record) Pending() bool { return r.Grant != nil && r.Grant.Used == nil }
+
+// use takes evidence of an installation. Only the grant that allowed it is
+// used up; a mark of an older one is no evidence of the new.
+func (r *Record) use(m *Mark, evidence string, now time.Time) bool {
+	if r.Grant == nil || m == nil || m.Grant != r.Grant.ID || m.Machine != r.Machine {
+		return false
+	}
+	if r.Grant.Used == nil {
+		now = now.UTC()
+		r.Grant.Used, r.Grant.Evidence = &now, evidence
+	}
+	mark := *m
+	r.Installed = &mark
+	return true
+}
+
+// Prove takes evidence that a version of the root works.
+func (r *Record) Prove(version string) {
+	v := &r.Versions
+	v.Good = version
+	v.Bad = slices.DeleteFunc(v.Bad, func(b string) bool { return b == version })
+	if v.Trying == version {
+		v.Trying, v.Since = "", nil
+	}
+}
+
+// Choose decides which version of a root in RAM a machine gets that starts
+// now. Published is the newest, within is how long a version may take to prove
+// itself. A machine that comes back without having done so by then goes back
+// to the last good one; before that it may have been somebody's hand on the
+// switch, and it tries once more.
+func (r *Record) Choose(published string, within time.Duration, now time.Time) (version, why string) {
+	v := &r.Versions
+	if v.Trying != "" && v.Trying != published { // another one was published meanwhile
+		v.Trying, v.Since = "", nil
+	}
+	switch {
+	case published == v.Good:
+		return published, "the version that was proven"
+	case slices.Contains(v.Bad, published):
+		return r.fallBack(published, "it did not prove itself")
+	case v.Trying == "":
+		now = now.UTC()
+		v.Trying, v.Since = published, &now
+		return published, "a new version, which has to prove itself"
+	case v.Good != "" && now.Sub(*v.Since) >= within:
+		v.Bad = append(v.Bad, published)
+		v.Trying, v.Since = "", nil
+		return r.fallBack(published, fmt.Sprintf("it did not prove itself within %s", within))
+	}
+	return published, "a new version, which still has to prove itself"
+}
+
+func (r *Record) fallBack(published, why string) (string, string) {
+	if r.Versions.Good == "" {
+		return published, "there is no other version, though " + why
+	}
+	return r.Versions.Good, fmt.Sprintf("the last good version: of %s, %s", short(published), why)
+}
+
+// short is a version as people read it.
+func short(version string) string { return version[:min(12, len(version))] }
+
+// Records keeps the records of machines. Update reads a record (a new one for
+// a machine that is not known yet), lets change work on it, and keeps what it
+// left, all or nothing, durable when Update returns; when change returns an
+// error nothing is kept, and Update returns that error. It is safe for use by
+// many at once, and change may be called again after a conflict.
+type Records interface {
+	Update(ctx context.Context, machine string, change func(*Record) error) error
+}
+
+// Memory keeps records as long as the program runs. The zero value is ready.
+type Memory struct {
+	mu  sync.Mutex
+	all map[string]Record
+}
+
+// Update implements Records.
+func (m *Memory) Update(_ context.Context, machine string, change func(*Record) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.all[machine]
+	r.Machine = machine
+	r.Versions.Bad = slices.Clone(r.Versions.Bad)
+	if r.Grant != nil {
+		grant := *r.Grant
+		r.Grant = &grant
+	}
+	if err := change(&r); err != nil {
+		return err
+	}
+	if m.all == nil {
+		m.all = map[string]Record{}
+	}
+	m.all[machine] = r
+	return nil
+}
