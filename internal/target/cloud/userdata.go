@@ -131,14 +131,14 @@ func users(d *machine.Definition, own string) ([]any, error) {
 			c.Sudo = []string{"ALL=(ALL:ALL) ALL"}
 		}
 		for _, key := range u.SSHKeys {
-			line, err := publicKey(key)
+			line, err := PublicKeys(key)
 			if err != nil {
 				return nil, fmt.Errorf("%s: reading an ssh key of user %s: %w", d.At(fmt.Sprintf("users.%d", i)), u.Name, err)
 			}
 			c.AuthorizedKeys = append(c.AuthorizedKeys, line...)
 		}
 		if u.Password != nil {
-			hash, err := secret(machine.Secret{File: u.Password.HashFile, Env: u.Password.HashEnv})
+			hash, err := Secret(machine.Secret{File: u.Password.HashFile, Env: u.Password.HashEnv})
 			if err != nil {
 				return nil, fmt.Errorf("%s: reading the password of user %s: %w", d.At(fmt.Sprintf("users.%d", i)), u.Name, err)
 			}
@@ -149,8 +149,8 @@ func users(d *machine.Definition, own string) ([]any, error) {
 	return out, nil
 }
 
-// publicKey reads the lines of a key file, or takes the key itself.
-func publicKey(key string) ([]string, error) {
+// PublicKeys reads the lines of a key file, or takes the key itself.
+func PublicKeys(key string) ([]string, error) {
 	if !filepath.IsAbs(key) {
 		return []string{key}, nil
 	}
@@ -167,7 +167,8 @@ func publicKey(key string) ([]string, error) {
 	return out, nil
 }
 
-func secret(s machine.Secret) ([]byte, error) {
+// Secret reads a value that stands outside the definition.
+func Secret(s machine.Secret) ([]byte, error) {
 	if s.Env != "" {
 		value, ok := os.LookupEnv(s.Env)
 		if !ok {
@@ -190,7 +191,7 @@ func files(d *machine.Definition) (out []file, run [][]string, err error) {
 		if f.Folder() {
 			return nil, nil, fmt.Errorf("%s: %s: a stock image gets files, not folders: name each, or use shares", at, f.Path)
 		}
-		data, err := content(f)
+		data, err := Content(f)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: reading the content of %s: %w", at, f.Path, err)
 		}
@@ -209,12 +210,13 @@ func files(d *machine.Definition) (out []file, run [][]string, err error) {
 	return out, run, nil
 }
 
-func content(f machine.File) ([]byte, error) {
+// Content is the content of a file of the definition.
+func Content(f machine.File) ([]byte, error) {
 	switch {
 	case f.Content != nil:
 		return []byte(*f.Content), nil
 	case f.Secret != nil:
-		return secret(*f.Secret)
+		return Secret(*f.Secret)
 	case f.From != nil && f.From.File != "":
 		return os.ReadFile(f.From.File)
 	}
