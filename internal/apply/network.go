@@ -36,7 +36,7 @@ func validNetwork(n machine.Network) error {
 			return fmt.Errorf("address %q is not like 192.0.2.7/24: %w", a, err)
 		}
 	}
-	for _, a := range append(slices.Clone(n.DNS), n.Gateway) {
+	for _, a := range append(slices.Clone(n.DNS), n.Gateway, n.Gateway6) {
 		if a == "" {
 			continue
 		}
@@ -55,6 +55,9 @@ func (j *job) networkd(ctx context.Context) error {
 	for i, n := range j.def.Network {
 		name := fmt.Sprintf("/etc/systemd/network/50-slipway-%d.network", i)
 		if err := j.writeText(name, networkFile(n), plainFile); err != nil {
+			return err
+		}
+		if err := j.networkdBond(i, n); err != nil {
 			return err
 		}
 	}
@@ -82,8 +85,49 @@ func networkFile(n machine.Network) string {
 	if n.Gateway != "" {
 		fmt.Fprintf(&b, "Gateway=%s\n", n.Gateway)
 	}
+	if n.Gateway6 != "" {
+		fmt.Fprintf(&b, "Gateway=%s\n", n.Gateway6)
+	}
 	for _, a := range n.DNS {
 		fmt.Fprintf(&b, "DNS=%s\n", a)
+	}
+	return b.String()
+}
+
+// networkdBond writes the device of a bond, and the files of its members, which
+// come before those that match by patterns.
+func (j *job) networkdBond(i int, n machine.Network) error {
+	if n.Bond == nil {
+		return nil
+	}
+	if err := j.writeText(fmt.Sprintf("/etc/systemd/network/50-slipway-%d.netdev", i), netdevFile(n), plainFile); err != nil {
+		return err
+	}
+	members := fmt.Sprintf("[Match]\nName=%s\n\n[Network]\nBond=%s\n", strings.Join(n.Bond.Members, " "), n.Match)
+	if primary := n.Bond.Options["primary"]; primary != "" {
+		text := fmt.Sprintf("[Match]\nName=%s\n\n[Network]\nBond=%s\nPrimarySlave=yes\n", primary, n.Match)
+		if err := j.writeText(fmt.Sprintf("/etc/systemd/network/30-slipway-%d-primary.network", i), text, plainFile); err != nil {
+			return err
+		}
+	}
+	return j.writeText(fmt.Sprintf("/etc/systemd/network/40-slipway-%d-members.network", i), members, plainFile)
+}
+
+// netdevFile is systemd.netdev(5) of a bond, in its own words for the options.
+func netdevFile(n machine.Network) string {
+	var b strings.Builder
+	mode := n.Bond.Mode
+	if mode == "" {
+		mode = "active-backup"
+	}
+	fmt.Fprintf(&b, "[NetDev]\nName=%s\nKind=bond\n\n[Bond]\nMode=%s\n", n.Match, mode)
+	for _, o := range []struct{ option, key, unit string }{
+		{"lacp_rate", "LACPTransmitRate", ""}, {"miimon", "MIIMonitorSec", "ms"}, {"xmit_hash_policy", "TransmitHashPolicy", ""},
+		{"updelay", "UpDelaySec", "ms"}, {"downdelay", "DownDelaySec", "ms"},
+	} {
+		if value := n.Bond.Options[o.option]; value != "" {
+			fmt.Fprintf(&b, "%s=%s%s\n", o.key, value, o.unit)
+		}
 	}
 	return b.String()
 }
@@ -96,6 +140,9 @@ func (j *job) ifupdown() error {
 	}
 	var b strings.Builder
 	for _, n := range j.def.Network {
+		if n.Bond != nil {
+			return fmt.Errorf("match %q: a bond needs systemd-networkd, which this init does not start", n.Match)
+		}
 		for _, name := range strings.Fields(n.Match) {
 			if strings.ContainsAny(name, "*?[") {
 				return fmt.Errorf("match %q: without systemd an interface needs its full name (eth0)", n.Match)
@@ -121,7 +168,7 @@ func stanzas(name string, n machine.Network) string {
 	if n.DHCP {
 		fmt.Fprintf(&b, "iface %s inet dhcp\n", name)
 	}
-	gateway := n.Gateway
+	gateway, gateway6 := n.Gateway, n.Gateway6
 	for _, a := range n.Address {
 		family := "inet"
 		if netip.MustParsePrefix(a).Addr().Is6() {
@@ -131,6 +178,9 @@ func stanzas(name string, n machine.Network) string {
 		if gateway != "" && netip.MustParseAddr(gateway).Is6() == (family == "inet6") {
 			fmt.Fprintf(&b, "\tgateway %s\n", gateway)
 			gateway = ""
+		} else if gateway6 != "" && family == "inet6" {
+			fmt.Fprintf(&b, "\tgateway %s\n", gateway6)
+			gateway6 = ""
 		}
 		if len(n.DNS) > 0 {
 			fmt.Fprintf(&b, "\tdns-nameservers %s\n", strings.Join(n.DNS, " "))

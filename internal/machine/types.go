@@ -156,6 +156,16 @@ type Network struct {
 	Address []string `yaml:"address" check:"cidr" default:"none" example:"[192.0.2.10/24]" doc:"Fixed addresses with prefix length."`
 	Gateway string   `yaml:"gateway" check:"ip" example:"192.0.2.1" doc:"Default gateway."`
 	DNS     []string `yaml:"dns" check:"ip" default:"none" example:"[192.0.2.1]" doc:"Name servers."`
+	// Gateway6 is beside Gateway because a machine may have one of each family.
+	Gateway6 string `yaml:"gateway6" check:"ip" example:"2001:db8::1" doc:"Default gateway of IPv6, beside one of IPv4."`
+	Bond     *Bond  `yaml:"bond" doc:"Make the interface that match names out of several."`
+}
+
+// Bond joins interfaces into one.
+type Bond struct {
+	Members []string          `yaml:"members" required:"true" check:"ifname" example:"[enp1s0f0, enp1s0f1]" doc:"Interfaces that are joined, by their names."`
+	Mode    string            `yaml:"mode" check:"bondmode" default:"active-backup" example:"802.3ad" doc:"How they share the traffic."`
+	Options map[string]string `yaml:"options" keycheck:"bondoption" default:"the kernel's" example:"{miimon: \"100\", lacp_rate: fast, xmit_hash_policy: layer3+4}" doc:"Options of the kernel's bonding driver, by its own names: lacp_rate, miimon, xmit_hash_policy, updelay, downdelay, primary."`
 }
 
 // Command is a build-time command; in YAML a string (run by /bin/sh -c) or

@@ -16,6 +16,7 @@ type Netboot struct {
 	Recover     bool          `yaml:"recover" default:"false" example:"true" doc:"In mode install: a machine whose disk was found empty is installed again without a grant."`
 	ProveWithin time.Duration `yaml:"prove_within" default:"10m" example:"5m" doc:"In mode ram: a new version that has not proved itself by then is replaced by the last good one at the next boot."`
 	Firmware    string        `yaml:"firmware" check:"firmware" default:"uefi" example:"bios" doc:"Firmware of the machine that rehearses it (--on netboot)."`
+	Installer   *Installer    `yaml:"installer" doc:"In mode install: the distribution's own installer writes the machine, instead of slipway's image."`
 	Protocol    string        `yaml:"protocol" check:"netprotocol" default:"pxe" example:"http" doc:"How the firmware of the rehearsal fetches its loader: pxe (TFTP) or http (UEFI HTTP boot)."`
 }
 
@@ -61,4 +62,14 @@ func (n *Netboot) Patience() time.Duration {
 		return 10 * time.Minute
 	}
 	return n.ProveWithin
+}
+
+// Installer is a foreign installer that gets its answers from the definition.
+type Installer struct {
+	Kind     string   `yaml:"kind" check:"answers" default:"that of the system" example:"preseed" doc:"What answers it takes: preseed (debian-installer), kickstart (Anaconda), autoinstall (Ubuntu), nocloud (cloud-init), ignition (CoreOS, Flatcar) or alpine."`
+	Kernel   *From    `yaml:"kernel" default:"debian/bookworm: the tools tree's; others have none" example:"./vmlinuz" doc:"Kernel of the installer: a path, or url with sha256."`
+	Initrd   *From    `yaml:"initrd" default:"as kernel" example:"./initrd.img" doc:"Initramfs of the installer."`
+	Image    string   `yaml:"image" check:"weburl" example:"https://repo.almalinux.org/almalinux/9/BaseOS/x86_64/os/" doc:"What the installer fetches for itself: Anaconda's tree (inst.repo), Ubuntu's live image, the root of CoreOS, Alpine's modloop."`
+	Args     []string `yaml:"args" check:"cmdword" default:"none" example:"[inst.text]" doc:"Words added to the installer's command line."`
+	Keyboard string   `yaml:"keyboard" check:"keyboard" default:"us" example:"ch" doc:"Keyboard layout that the installer sets, by its X name."`
 }

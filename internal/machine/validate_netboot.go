@@ -17,6 +17,7 @@ func (v *validator) netboot() {
 	if a, err := netip.ParseAddr(n.Address); n.Address != "" && (err != nil || !a.Is4() || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback()) {
 		v.at("netboot.address", n.Address, fmt.Sprintf("%s is no address of a machine", n.Address), "")
 	}
+	v.installer(n)
 	if n.HTTP() && n.Firmware == "bios" {
 		v.at("netboot.protocol", "http", "a BIOS fetches its loader by TFTP alone", "remove protocol, or firmware: bios")
 	}
@@ -66,5 +67,19 @@ func (v *validator) netbootMatch(m *Match) {
 	others.Any = false
 	if m.Any && !others.None() {
 		v.at("netboot.match.any", "", "any is every machine that nothing else matches", "remove it, or the rest of match")
+	}
+}
+
+// installer checks what a foreign installer is given.
+func (v *validator) installer(n *Netboot) {
+	i := n.Installer
+	if i == nil {
+		return
+	}
+	if n.RAM() {
+		v.at("netboot.installer", "", "a machine in RAM is not installed", "write mode: install, or remove installer")
+	}
+	if (i.Kernel == nil) != (i.Initrd == nil) {
+		v.at("netboot.installer", "", "kernel and initrd of an installer belong together", "give both or none")
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"slices"
+	"strings"
 )
 
 // networks checks addresses.
@@ -16,6 +18,9 @@ func (v *validator) networks() {
 			}
 		}
 		v.address(key+".gateway", n.Gateway)
+		v.address(key+".gateway6", n.Gateway6)
+		v.gateways(key, n)
+		v.bond(key, n)
 		for j, a := range n.DNS {
 			v.address(fmt.Sprintf("%s.dns.%d", key, j), a)
 		}
@@ -24,6 +29,40 @@ func (v *validator) networks() {
 		}
 		if !n.DHCP && len(n.Address) == 0 {
 			v.at(key, "", "neither dhcp nor an address is given", "")
+		}
+	}
+}
+
+// gateways checks the second gateway.
+func (v *validator) gateways(key string, n Network) {
+	if a, err := netip.ParseAddr(n.Gateway6); n.Gateway6 != "" && err == nil && a.Is4() {
+		v.at(key+".gateway6", n.Gateway6, n.Gateway6+" is an address of IPv4", "write it as gateway")
+	}
+	if n.Gateway6 != "" && len(n.Address) == 0 {
+		v.at(key+".gateway6", n.Gateway6, "a gateway needs an address beside it", "")
+	}
+	if a, err := netip.ParseAddr(n.Gateway); n.Gateway6 != "" && err == nil && a.Is6() {
+		v.at(key+".gateway", n.Gateway, "there are two gateways of IPv6", "keep gateway6 for it")
+	}
+}
+
+// bond checks that what is joined is not something else too.
+func (v *validator) bond(key string, n Network) {
+	if n.Bond == nil {
+		return
+	}
+	if strings.ContainsAny(n.Match, "*?[ ") || len(n.Match) > 15 {
+		v.at(key+".match", n.Match, "a bond has one name, of at most 15 characters", "for example match: bond0")
+	}
+	for i, m := range n.Bond.Members {
+		at := fmt.Sprintf("%s.bond.members.%d", key, i)
+		if m == n.Match || slices.Contains(n.Bond.Members[:i], m) {
+			v.at(at, m, fmt.Sprintf("%s is in the bond twice", m), "")
+		}
+		for j, o := range v.d.Network {
+			if slices.Contains(strings.Fields(o.Match), m) {
+				v.at(at, m, fmt.Sprintf("%s has a configuration of its own (network.%d)", m, j), "its addresses belong to the bond")
+			}
 		}
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"slipway/internal/machine"
 )
 
-// aptFiles is what the machine's own apt is told, by name without the leading
+// AptFiles is what the machine's own apt is told, by name without the leading
 // slash: official or declared addresses, never the host's mirror, so that two
 // hosts build the same bytes; and the pins of the definition, so that a later
 // upgrade in the machine decides as the build did.
-func aptFiles(d *machine.Definition) (map[string]string, error) {
+func AptFiles(d *machine.Definition) (map[string]string, error) {
 	files := map[string]string{}
 	if !d.Mirror.None {
 		files["etc/apt/sources.list"] = distributionSources(d)

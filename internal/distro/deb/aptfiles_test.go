@@ -22,7 +22,7 @@ func TestAptFiles(t *testing.T) {
 			{URL: "https://packages.example.org/apt", Suite: "stable", SignedBy: key, Priority: 600},
 		},
 	}
-	files, err := aptFiles(d)
+	files, err := AptFiles(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,14 +49,14 @@ func TestAptFiles(t *testing.T) {
 }
 
 func TestAptFilesWithoutDistribution(t *testing.T) {
-	files, err := aptFiles(&machine.Definition{System: "debian/trixie", Mirror: machine.Mirror{None: true}})
+	files, err := AptFiles(&machine.Definition{System: "debian/trixie", Mirror: machine.Mirror{None: true}})
 	if err != nil || len(files) != 0 {
 		t.Errorf("got %v, %v", files, err)
 	}
 }
 
 func TestSidHasNoSecuritySuite(t *testing.T) {
-	files, err := aptFiles(&machine.Definition{System: "debian/sid"})
+	files, err := AptFiles(&machine.Definition{System: "debian/sid"})
 	if err != nil || strings.Contains(files["etc/apt/sources.list"], "security") {
 		t.Errorf("got %v, %v", files, err)
 	}

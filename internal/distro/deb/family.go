@@ -130,7 +130,7 @@ func (f *Family) Fetcher(d *machine.Definition) (*fetch.Fetcher, error) {
 }
 
 // Sources implements distro.Family.
-func (f *Family) Sources(d *machine.Definition) (map[string]string, error) { return aptFiles(d) }
+func (f *Family) Sources(d *machine.Definition) (map[string]string, error) { return AptFiles(d) }
 
 // Older implements distro.Family.
 func (f *Family) Older(a, b string) bool { return version.Compare(a, b) < 0 }

@@ -54,7 +54,7 @@ func (Installer) Base(ctx context.Context, job *distro.Job) (err error) {
 		return err
 	}
 	defer in.Close()
-	sources, err := aptFiles(job.Definition)
+	sources, err := AptFiles(job.Definition)
 	if err != nil {
 		return err
 	}

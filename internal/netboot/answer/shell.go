@@ -162,13 +162,18 @@ func (s *setup) files() {
 			s.secrets[i] = data
 			s.line("install -m 0600 %s/%d %s", secretDir, i, quote(name))
 		} else {
-			s.line("base64 -d >%s <<'SLIPWAY-END'\n%s\nSLIPWAY-END", quote(name), wrap(base64.StdEncoding.EncodeToString(data), 76))
+			s.encoded(name, data)
 		}
 		s.line("chown %s %s; chmod %s %s", quote(or(f.Owner, "root:root")), quote(name), mode, quote(name))
 	}
 	if len(s.secrets) > 0 {
 		s.line("rm -rf %s", secretDir)
 	}
+}
+
+// encoded writes a file of any bytes.
+func (s *setup) encoded(name string, data []byte) {
+	s.line("base64 -d >%s <<'SLIPWAY-END'\n%s\nSLIPWAY-END", quote(name), wrap(base64.StdEncoding.EncodeToString(data), 76))
 }
 
 func wrap(s string, width int) string {

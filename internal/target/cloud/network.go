@@ -74,6 +74,9 @@ func fixed(n machine.Network) ethernet {
 		}
 		e.Routes = []route{{to, n.Gateway}}
 	}
+	if n.Gateway6 != "" {
+		e.Routes = append(e.Routes, route{"::/0", n.Gateway6})
+	}
 	if len(n.DNS) > 0 {
 		e.Nameservers = &nameservers{n.DNS}
 	}
