@@ -30,6 +30,7 @@ type job struct {
 	Layers     []Layer
 	Sources    map[string]string // address: path of the fetched file
 	Secrets    *secrets
+	Emulator   string // program that runs the machine's programs on this computer; "": none is needed
 	Debug      bool
 	Verbose    bool
 }
@@ -142,10 +143,14 @@ func (b *Builder) job(ctx context.Context, p *Prepared, layers []Layer, opt Opti
 	if err != nil {
 		return nil, err
 	}
+	emulator, err := b.emulator(ctx, p.Definition.Arch)
+	if err != nil {
+		return nil, err
+	}
 	return &job{
 		Store: b.Store.Dir(), System: p.Definition.System, Definition: encode(p.Definition), Class: p.Class,
 		Base: p.Base, Rest: p.Rest, Shared: p.Shared, Added: p.Added, Lock: p.Lock, Layers: layers, Sources: sources, Secrets: sec,
-		Debug: opt.DebugShell,
+		Emulator: emulator, Debug: opt.DebugShell,
 	}, nil
 }
 

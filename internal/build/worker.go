@@ -54,6 +54,9 @@ func runWorker(ctx context.Context, w *sandbox.Worker) error {
 	defer s.Close()
 	b.store = s
 	b.supply = newInbox(w, s)
+	if err := b.emulate(); err != nil {
+		return err
+	}
 	for _, l := range b.Layers {
 		if err := b.make(l); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -22,7 +23,10 @@ import (
 //go:embed guest_amd64.zst
 var amd64 []byte
 
-var packed = map[string][]byte{"amd64": amd64}
+//go:embed guest_arm64.zst
+var arm64 []byte
+
+var packed = map[string][]byte{"amd64": amd64, "arm64": arm64}
 
 // maxSize bounds the unpacked helper; the house rule is 3 MB.
 const maxSize = 3 << 20
@@ -48,7 +52,7 @@ func Program(arch string) ([]byte, error) {
 	return program, nil
 }
 
-var unpack = sync.OnceValues(func() ([]byte, error) { return Program("amd64") })
+var unpack = sync.OnceValues(func() ([]byte, error) { return Program(runtime.GOARCH) })
 
 // Memfile returns the helper for this host's containers as a sealed memory
 // file, to be executed by its descriptor. It lives as long as it is open or

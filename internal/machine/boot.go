@@ -5,6 +5,7 @@ import "slices"
 // Defaults of machines that boot their own kernel (docs/design.md, section 3).
 const (
 	DefaultConsole = "ttyS0,115200"
+	armConsole     = "ttyAMA0,115200" // a PL011, as QEMU's virt and server boards have
 	DefaultESP     = Size(128 << 20)
 	DefaultBIOS    = Size(1 << 20)
 )
@@ -48,6 +49,9 @@ func (d *Definition) Boots(firmware string) bool { return slices.Contains(d.Firm
 // /dev/console.
 func (d *Definition) Consoles() []string {
 	if len(d.Boot.Console) == 0 {
+		if d.Arch == "arm64" || d.Arch == "armhf" {
+			return []string{armConsole}
+		}
 		return []string{DefaultConsole}
 	}
 	return d.Boot.Console

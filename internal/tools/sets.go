@@ -45,6 +45,14 @@ var Sets = []Set{
 		Env:   []string{"QEMU_MODULE_DIR={lib}/qemu"},
 	},
 	{
+		Name: "qemu-user", What: "emulators of foreign processors for single programs", About: "about 50 MB",
+		Packages: []string{"qemu-user"}, Program: "qemu-aarch64", TreeOnly: true,
+		// Those of processors for which there is no distribution.
+		Drop: below("usr/bin/qemu-", "aarch64_be", "alpha", "armeb", "hexagon", "hppa", "m68k", "microblaze", "microblazeel", "mips",
+			"mips64", "mipsel", "mipsn32", "mipsn32el", "or1k", "ppc", "ppc64", "riscv32", "sh4", "sh4eb", "sparc", "sparc32plus",
+			"sparc64", "xtensa", "xtensaeb"),
+	},
+	{
 		Name: "qemu-img", What: "QEMU's disk image tool", About: "about 12 MB",
 		Packages: []string{"qemu-utils"}, Program: "qemu-img",
 		Env: []string{"QEMU_MODULE_DIR={lib}/qemu"},
@@ -73,4 +81,13 @@ var dropped = []string{
 	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug",
 	"usr/share/doc-base", "usr/share/bash-completion", "usr/share/zsh", "usr/share/icons", "usr/share/applications",
 	"usr/share/metainfo", "usr/share/polkit-1", "usr/lib/systemd", "var",
+}
+
+// below lists names with what they begin with.
+func below(prefix string, names ...string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = prefix + name
+	}
+	return out
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-var architectures = []string{"amd64"}
+var architectures = []string{"amd64", "arm64"}
 
 func main() {
 	dir := "."
