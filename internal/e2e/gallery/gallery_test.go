@@ -34,6 +34,7 @@ func TestRecipesAreWellFormed(t *testing.T) {
 // hello is proved everywhere by package boot, the two that share a folder by a
 // test of their own.
 var targets = map[string]string{
+	"hello-arm64":   "vm,uefi,ram",
 	"squashfs-root": "bios",
 	"ram-system":    "ram",
 	"uki":           "uefi",
@@ -90,8 +91,13 @@ func prove(t *testing.T, file, on string, more ...string) {
 	if err := json.Unmarshal(data, &proof); err != nil {
 		t.Fatal(err)
 	}
-	if len(proof.Targets) != 1 || !proof.Targets[0].OK || len(proof.Targets[0].Probes) == 0 {
-		t.Errorf("the report does not prove it: %s", data)
+	if want := strings.Count(on, ",") + 1; len(proof.Targets) != want {
+		t.Errorf("the report has %d targets, want %d: %s", len(proof.Targets), want, data)
+	}
+	for _, target := range proof.Targets {
+		if !target.OK || len(target.Probes) == 0 {
+			t.Errorf("the report does not prove it: %s", data)
+		}
 	}
 	if left := w.Settled(t, before); len(left) > 0 {
 		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
