@@ -19,7 +19,12 @@ const takeover = 300 * time.Millisecond
 // Serve answers names and leases on the bridge while no other member does: the
 // member that holds a lock serves, and when it ends another takes over. It
 // returns when ctx ends or the servers cannot run. The caller is inside the lab.
-func (l *Lab) Serve(ctx context.Context) error {
+func (l *Lab) Serve(ctx context.Context) error { return l.serve(ctx, l.serveDNS, l.serveDHCP) }
+
+// ServeNames is Serve without leases: somebody else in this lab gives addresses.
+func (l *Lab) ServeNames(ctx context.Context) error { return l.serve(ctx, l.serveDNS) }
+
+func (l *Lab) serve(ctx context.Context, servers ...func(context.Context) error) error {
 	f, err := os.OpenFile(filepath.Join(l.dir, "serve.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("serving the lab: %w", err)
@@ -37,19 +42,22 @@ func (l *Lab) Serve(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	return l.serveNow(ctx)
+	return l.serveNow(ctx, servers)
 }
 
-// serveNow runs both servers until one fails or ctx ends.
-func (l *Lab) serveNow(ctx context.Context) error {
+// serveNow runs the servers until one fails or ctx ends.
+func (l *Lab) serveNow(ctx context.Context, servers []func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan error, 2)
-	go func() { results <- l.serveDNS(ctx) }()
-	go func() { results <- l.serveDHCP(ctx) }()
-	first := <-results
+	results := make(chan error, len(servers))
+	for _, serve := range servers {
+		go func() { results <- serve(ctx) }()
+	}
+	err := <-results
 	cancel()
-	err := errors.Join(first, <-results)
+	for range servers[1:] {
+		err = errors.Join(err, <-results)
+	}
 	if err != nil {
 		return fmt.Errorf("serving the lab: %w", err)
 	}

@@ -66,6 +66,10 @@ var Sets = []Set{
 	},
 	{Name: "passt", What: "networking without root", About: "about 3 MB", Packages: []string{"passt"}, Program: "passt"},
 	{
+		Name: "ipxe", What: "iPXE, the loader of machines that boot over the network", About: "about 5 MB",
+		Packages: []string{"ipxe"}, Program: "undionly.kpxe", TreeOnly: true,
+	},
+	{
 		Name: "mkfs", What: "makers of btrfs and xfs, with a kernel to run them", About: "about 60 MB",
 		Packages: []string{"btrfs-progs", "xfsprogs", "linux-image-cloud-amd64"}, Program: "mkfs.btrfs", TreeOnly: true,
 		Without: []string{"dpkg", "tar", "libicu76", "python3", "python3-minimal", "python3.13", "python3.13-minimal", "libpython3-stdlib",

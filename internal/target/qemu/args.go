@@ -170,6 +170,13 @@ func (c *Config) cpu(accel Accel) string {
 	return "max"
 }
 
+// ovmfNetwork are the parts of OVMF's network that are switched off. Each that
+// nobody answers would cost a minute.
+var ovmfNetwork = map[string][]string{
+	"pxe":  {"IPv6PXESupport", "IPv6Support"},
+	"http": {"IPv4PXESupport", "IPv6PXESupport", "IPv6Support"},
+}
+
 func (a *args) firmware() {
 	b := a.c.Boot
 	if a.w.code != "" {
@@ -186,6 +193,16 @@ func (a *args) firmware() {
 		a.add("-append", "%s", b.Cmdline)
 	}
 	a.add("-boot", "menu=off,strict=on")
+	for _, name := range ovmfNetwork[b.Network] {
+		a.add("-fw_cfg", "name=opt/org.tianocore/%s,string=n", name)
+	}
+	for _, s := range []struct{ form, value string }{
+		{"type=1,uuid=%s", a.c.SMBIOS.UUID}, {"type=1,serial=%s", a.c.SMBIOS.Serial}, {"type=3,asset=%s", a.c.SMBIOS.Asset},
+	} {
+		if s.value != "" {
+			a.add("-smbios", s.form, escape(s.value))
+		}
+	}
 	for _, text := range a.c.OEMStrings {
 		a.add("-smbios", "type=11,value=%s", escape(text))
 	}
@@ -239,7 +256,8 @@ func (a *args) nics() {
 		}
 		if n.Boot > 0 {
 			text += ",bootindex=" + strconv.Itoa(n.Boot)
-		} else {
+		}
+		if n.Boot == 0 || n.NoROM {
 			text += ",romfile="
 		}
 		a.device("%s", text)

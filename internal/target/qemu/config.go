@@ -54,12 +54,16 @@ type Config struct {
 	TPM    string // folder of the TPM's state; "" without one
 
 	ConsoleLog string   // file to which QEMU appends everything that the serial port prints
+	SMBIOS     SMBIOS
 	OEMStrings []string // SMBIOS type 11, such as io.systemd.credential:NAME=VALUE
 	Paused     bool     // do not let the guest run yet; see VM.Continue
 	NoReboot   bool     // a reset by the guest ends the machine
 	NoAgent    bool     // no port slipway.agent
 	Extra      []string // further arguments, for experiments
 }
+
+// SMBIOS is what the firmware tells of the computer; empty fields are QEMU's.
+type SMBIOS struct{ UUID, Serial, Asset string }
 
 // Boot says what the machine starts.
 type Boot struct {
@@ -69,6 +73,9 @@ type Boot struct {
 	Kernel   string // started directly; "": the firmware looks at the disks
 	Initrd   string
 	Cmdline  string
+	// Network limits what UEFI tries on a card that is in the boot order: "pxe"
+	// or "http", each by IPv4 alone. "" leaves it to the firmware.
+	Network string
 	// Vars is the file of UEFI variables, made from the firmware's template
 	// when it is missing; default: in RunDir.
 	Vars string
@@ -96,6 +103,7 @@ type NIC struct {
 	Tap    *os.File         // of a tap device; Start takes it over
 	Stream *os.File         // a connected stream socket, see package link; Start takes it over
 	Boot   int              // place in the boot order, from 1: the card's boot ROM is offered
+	NoROM  bool             // the firmware boots it with a driver of its own
 }
 
 // Share is a host folder that the guest may mount by its tag.

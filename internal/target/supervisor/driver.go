@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -166,6 +167,14 @@ type Host struct {
 // interface. Isolated machines get an empty one.
 func (h *Host) Attach(connect func(context.Context, *lab.Lab, lab.Machine) (*lab.Link, error)) (*Attachment, error) {
 	return h.s.net.attach(h.s, connect)
+}
+
+// Lab is the lab that the machine is in.
+func (h *Host) Lab() *lab.Lab { return h.s.net.lab }
+
+// Dial connects from inside the lab; its names resolve.
+func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return h.s.net.dial(ctx, network, address)
 }
 
 // Config is what the guest is told, without what only the driver knows.

@@ -49,11 +49,27 @@ func (a *Attachment) Close() error {
 
 func labDir(runtime string) string { return filepath.Join(runtime, "lab") }
 
+// labDir is the folder of the lab that the machine is in.
+func (s *Spec) labDir() string {
+	if s.OwnLab {
+		return filepath.Join(s.Runtime, "labs", s.Name)
+	}
+	return labDir(s.Runtime)
+}
+
+// leaveNoLab removes what the lab of one machine has left.
+func (s *Spec) leaveNoLab(ctx context.Context) error {
+	if !s.OwnLab {
+		return nil
+	}
+	return joinErrors(lab.RepairAt(ctx, s.labDir()), os.RemoveAll(s.labDir()))
+}
+
 // enterLab starts the supervisor inside the lab's namespaces. The function
 // that it returns leaves the lab and is called when the supervisor is a member
 // itself, or has ended.
 func enterLab(ctx context.Context, host *sandbox.Host, o orders, files []*os.File) (*os.Process, func() error, error) {
-	l, err := lab.JoinAt(ctx, host, labDir(o.Spec.Runtime))
+	l, err := lab.JoinAt(ctx, host, o.Spec.labDir())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,8 +99,12 @@ func joinNetwork(s *supervisor) (*network, error) {
 	n.dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server)
 	}}
+	serve := l.Serve
+	if s.Spec.OwnLab {
+		serve = l.ServeNames // addresses are the machine's driver's business
+	}
 	go func() {
-		if err := l.Serve(ctx); err != nil {
+		if err := serve(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "supervisor:", err)
 		}
 	}()
@@ -96,7 +116,11 @@ func (s *supervisor) closeNetwork() error {
 		return nil
 	}
 	s.net.cancel()
-	return s.net.lab.Leave()
+	err := s.net.lab.Leave()
+	if s.Spec.OwnLab {
+		err = joinErrors(err, os.RemoveAll(s.Spec.labDir()))
+	}
+	return err
 }
 
 // attach gives the machine its place in the lab, by the interface that connect makes.

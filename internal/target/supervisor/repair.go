@@ -65,6 +65,9 @@ func repairOne(ctx context.Context, dir string) (bool, error) {
 	if err := sweep(ctx, rec); err != nil {
 		return false, err
 	}
+	if err := rec.Spec.leaveNoLab(ctx); err != nil {
+		return false, err
+	}
 	rec.State, rec.Reason, rec.PID = Failed, "its supervisor was killed", 0
 	os.Remove(filepath.Join(dir, socketFile))
 	return true, rec.write(dir, func(string) error { return nil })

@@ -33,6 +33,7 @@ type Spec struct {
 	Discard  bool   // throw away what an earlier start kept
 	Publish  bool   // open the definition's ports on the host
 	Isolated bool   // no lab: the machine has only its loopback
+	OwnLab   bool   // a lab of the machine alone, in which the driver gives the addresses
 
 	Mint    []wire.Mint   // what the machine makes for itself; nil: the usual table
 	Stop    time.Duration // for an orderly end; default 30s

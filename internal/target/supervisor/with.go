@@ -53,7 +53,7 @@ func (m *Machine) With(ctx context.Context, args []string, files [3]*os.File) (i
 		return 0, err
 	}
 	runtime := m.rec.Spec.Runtime
-	l, err := lab.JoinAt(ctx, host, labDir(runtime))
+	l, err := lab.JoinAt(ctx, host, m.rec.Spec.labDir())
 	if err != nil {
 		return 0, err
 	}

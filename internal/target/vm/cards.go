@@ -31,7 +31,15 @@ func (b *body) attach(r *run, config *qemu.Config) (*supervisor.Attachment, erro
 			}
 			card.MAC = mac
 		}
+		if n := b.Spec.Definition.Netboot; n != nil && b.fetched() && want.MAC == "" && i < len(n.Match.MAC) {
+			card.MAC, _ = net.ParseMAC(n.Match.MAC[i]) // its form was checked
+		}
 		config.NICs = append(config.NICs, card)
+	}
+	if b.fetched() {
+		first := &config.NICs[0]
+		// UEFI has a driver for virtio cards; what is in their ROM is a loader already.
+		first.Boot, first.NoROM = 1, config.Boot.Firmware == "uefi" && first.Model != "e1000e"
 	}
 	return b.Attach(func(ctx context.Context, l *lab.Lab, m lab.Machine) (*lab.Link, error) {
 		m.DHCP = len(b.Spec.Definition.Network) > 0 || b.Spec.Definition.From != nil

@@ -80,6 +80,15 @@ func (b *body) config() (qemu.Config, error) {
 		NoReboot: true, NoAgent: d.DistroInitramfs() || d.From != nil,
 		Boot: qemu.Boot{Firmware: boot.Firmware, Kernel: boot.Kernel, Initrd: boot.Initrd, Cmdline: boot.Cmdline, Vars: b.path(varsFile)},
 	}
+	if b.fetched() {
+		c.Boot = qemu.Boot{Firmware: boot.Firmware, Network: "pxe", Vars: b.path(varsFile)}
+		if d.Netboot.HTTP() {
+			c.Boot.Network = "http"
+		}
+		if n := d.Netboot; n != nil {
+			c.SMBIOS = qemu.SMBIOS{UUID: n.Match.UUID, Serial: n.Match.Serial, Asset: n.Match.Asset}
+		}
+	}
 	if c.CPUs == 0 {
 		c.CPUs = 2
 	}
@@ -100,6 +109,9 @@ func (b *body) config() (qemu.Config, error) {
 	c.Disks, err = b.disks()
 	return c, err
 }
+
+// fetched tells whether the machine gets its kernel over the network.
+func (b *body) fetched() bool { return b.Spec.Target == "netboot" }
 
 // shareTag names a share to the guest.
 func shareTag(i int) string { return "share" + strconv.Itoa(i) }

@@ -21,7 +21,14 @@ var patience = map[string]time.Duration{
 	"kernel":   150 * time.Second,
 	"root":     90 * time.Second,
 	"agent":    90 * time.Second,
+	// over the network
+	"dhcp": 60 * time.Second, "script": 60 * time.Second, "initrd": 10 * time.Minute, "install": 30 * time.Minute,
 }
+
+// netPatience is for stages that take longer when the machine boots over the
+// network: its firmware tries one thing after the other, and the root comes
+// after the kernel's own start.
+var netPatience = map[string]time.Duration{"firmware": 3 * time.Minute, "loader": 3 * time.Minute, "root": 4 * time.Minute}
 
 // foreignPatience is for systems that tell nothing of their stages.
 const foreignPatience = 8 * time.Minute
@@ -33,7 +40,10 @@ const testPatience = "SLIPWAY_TEST_PATIENCE"
 // order lists the stages of a target until the agent answers. Where a kernel is
 // given to the machine directly, firmware is what comes before it starts.
 func order(target string) []string {
-	if target == "uefi" || target == "bios" {
+	switch target {
+	case "netboot":
+		return []string{"firmware", "dhcp", "loader", "script", "kernel", "initrd", "root", "agent"}
+	case "uefi", "bios":
 		return []string{"firmware", "loader", "kernel", "root", "agent"}
 	}
 	return []string{"firmware", "kernel", "root", "agent"}
@@ -48,6 +58,9 @@ type watcher struct {
 	// foreign is a system that slipway has not built: it may say nothing on its
 	// console, and is there when it answers on its network.
 	foreign bool
+	// fetched is a machine whose firmware, kernel and initrd come over the
+	// network: their stages are told by who served them.
+	fetched bool
 
 	mu     sync.Mutex
 	order  []string
@@ -65,7 +78,7 @@ type watcher struct {
 func newWatcher(target string, now func() time.Time) *watcher {
 	return &watcher{
 		out: make(chan supervisor.Stage, 32), now: now, order: order(target), since: now(),
-		told: map[string]bool{}, seconds: map[string]float64{},
+		told: map[string]bool{}, seconds: map[string]float64{}, fetched: target == "netboot",
 	}
 }
 
@@ -118,7 +131,7 @@ func (w *watcher) look(whole bool) {
 	}
 	text := supervisor.PlainLine(string(w.line))
 	for _, s := range signs {
-		if s.text.MatchString(text) {
+		if s.text.MatchString(text) && !w.fetched {
 			w.begun(s.stage, w.now())
 		}
 	}
@@ -165,6 +178,7 @@ func (w *watcher) Event(text string) {
 	w.seconds[name] = seconds
 	switch name {
 	case "kernel":
+		w.passed("initrd", now) // it runs, so it was received
 		w.at, w.since = slices.Index(w.order, "root"), now
 	case "root":
 		w.at, w.since = slices.Index(w.order, "agent"), now
@@ -185,10 +199,11 @@ func (w *watcher) Settle() {
 
 // settle tells of all stages up to the root with their times.
 func (w *watcher) settle() {
-	i := slices.Index(w.order, "kernel")
-	w.tell(w.order[i-1], w.start)
+	if i := slices.Index(w.order, "kernel"); !w.fetched {
+		w.tell(w.order[i-1], w.start)
+	}
 	for _, name := range []string{"kernel", "root"} {
-		if seconds, ok := w.seconds[name]; ok {
+		if seconds, ok := w.seconds[name]; ok && !(w.fetched && name == "kernel") {
 			w.tell(name, w.start.Add(time.Duration(seconds*float64(time.Second))))
 		}
 	}
@@ -255,6 +270,9 @@ func (w *watcher) Waiting() (string, time.Duration) {
 	defer w.mu.Unlock()
 	stage := w.waiting()
 	limit, ok := patience[stage]
+	if longer := netPatience[stage]; w.fetched && longer > 0 {
+		limit = longer
+	}
 	if w.foreign {
 		limit = foreignPatience
 	}

@@ -36,6 +36,13 @@ func (b *body) path(name string) string { return filepath.Join(b.Spec.RunDir, na
 func (b *body) disks() ([]qemu.Disk, error) {
 	d := b.Spec.Definition
 	var list []qemu.Disk
+	if b.fetched() {
+		disk, err := b.blankDisk()
+		if err != nil {
+			return nil, err
+		}
+		return b.furtherDisks(append(list, disk))
+	}
 	if image := b.Spec.Boot.Disk; image != "" {
 		if err := b.overlay(image); err != nil {
 			return nil, err
@@ -55,7 +62,12 @@ func (b *body) disks() ([]qemu.Disk, error) {
 	if seed := b.Spec.Boot.Seed; seed != "" {
 		list = append(list, qemu.Disk{Path: seed, Format: "raw", Bus: d.VM.Bus, Serial: "seed", ReadOnly: true})
 	}
-	for i, extra := range d.VM.Disks {
+	return b.furtherDisks(list)
+}
+
+// furtherDisks adds those that the definition lists.
+func (b *body) furtherDisks(list []qemu.Disk) ([]qemu.Disk, error) {
+	for i, extra := range b.Spec.Definition.VM.Disks {
 		disk, err := b.extraDisk(i, extra)
 		if err != nil {
 			return nil, err
@@ -63,6 +75,42 @@ func (b *body) disks() ([]qemu.Disk, error) {
 		list = append(list, disk)
 	}
 	return list, nil
+}
+
+// blankFile is the disk of a machine that boots over the network.
+const blankFile = "blank.raw"
+
+// blankSize is that of its disk where nothing says.
+const blankSize = 8 << 30
+
+// blankDisk is an empty disk, which comes after the network.
+func (b *body) blankDisk() (qemu.Disk, error) {
+	d := b.Spec.Definition
+	size := int64(blankSize)
+	if d.Disk.Size > 0 {
+		size = int64(d.Disk.Size)
+	}
+	disk := qemu.Disk{
+		Path: b.path(blankFile), Format: "raw", Bus: d.VM.Bus, Serial: diskSerial(d),
+		Sector: d.Disk.SectorSize, Boot: 2, Ephemeral: !b.Spec.Keep,
+	}
+	return disk, makeBlank(disk.Path, max(size, b.Spec.Boot.DiskSize))
+}
+
+// makeBlank makes an empty file of that size, or leaves one that is there.
+func makeBlank(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("making an empty disk: %w", err)
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() >= size {
+		return nil
+	}
+	if err := f.Truncate(size); err != nil {
+		return fmt.Errorf("making an empty disk: %w", err)
+	}
+	return nil
 }
 
 // diskSerial is the first disk's: serials of virtio disks have at most 20 bytes.
@@ -123,7 +171,7 @@ func (b *body) extraDisk(i int, want machine.VMDisk) (qemu.Disk, error) {
 
 // own lists the files that the machine has written.
 func (b *body) own() []string {
-	list := []string{b.path(overlayFile), b.path(varsFile)}
+	list := []string{b.path(overlayFile), b.path(varsFile), b.path(blankFile)}
 	for i := range b.Spec.Definition.VM.Disks {
 		list = append(list, b.path("disk"+strconv.Itoa(i+2)+".raw"))
 	}
