@@ -17,6 +17,9 @@ type Options struct {
 	// HostArch is the architecture that an absent arch stands for; "" means
 	// that of this program.
 	HostArch string
+
+	over []override // of a list of machines, applied before Set
+	dirs map[string]string
 }
 
 // Load reads the definition at path with everything it includes, applies
@@ -29,8 +32,11 @@ func Load(path string, opt Options) (*Definition, error) {
 	}
 	c := newCollector()
 	l := &loader{c: c, dirs: map[string]string{}, loaded: map[string]bool{}}
+	for name, dir := range opt.dirs {
+		l.dirs[name] = dir
+	}
 	l.load(path, nil, Position{})
-	overrides := parseOverrides(c, opt.Set)
+	overrides := append(slices.Clone(opt.over), parseOverrides(c, opt.Set)...)
 	if len(l.sources) == 0 || l.sources[len(l.sources)-1].name != path {
 		return nil, c.sorted().Err()
 	}
@@ -136,6 +142,9 @@ func (d *Definition) fill(opt Options) {
 	for i := range d.Mounts {
 		setDefault(&d.Mounts[i].Type, "auto")
 		setDefault(&d.Mounts[i].Options, "defaults")
+	}
+	if d.Netboot != nil && len(d.Network) == 0 { // on the network, but nothing says how
+		d.Network = []Network{{Match: "en* eth* host0", DHCP: true}}
 	}
 	d.fillProbes()
 }

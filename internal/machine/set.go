@@ -10,7 +10,8 @@ import (
 
 // override is one --set option.
 type override struct {
-	option string // as positions show it
+	option string   // as positions show it
+	pos    Position // zero: the option alone
 	keys   []string
 	value  *node
 }
@@ -55,7 +56,11 @@ type setter struct {
 
 func (s setter) fail(message, hint string) *node {
 	key := strings.Join(s.o.keys, ".")
-	s.c.add(Problem{Pos: Position{File: s.o.option}, Key: key, Text: key, Message: key + " " + message, Hint: hint})
+	pos := s.o.pos
+	if pos.File == "" {
+		pos.File = s.o.option
+	}
+	s.c.add(Problem{Pos: pos, Key: key, Text: key, Message: key + " " + message, Hint: hint})
 	return nil
 }
 

@@ -33,7 +33,7 @@ type Definition struct {
 	Locale       string            `yaml:"locale" check:"locale" default:"the distribution's" example:"C.UTF-8" doc:"System locale."`
 	Sysctl       map[string]string `yaml:"sysctl" keycheck:"sysctl" default:"none" example:"{net.ipv4.ip_forward: 1}" doc:"Kernel settings applied at start."`
 	Mounts       []Mount           `yaml:"mounts" default:"none" doc:"Lines of the machine's fstab."`
-	Network      []Network         `yaml:"network" default:"none" doc:"Configuration of the machine's interfaces."`
+	Network      []Network         `yaml:"network" default:"none; DHCP with netboot" doc:"Configuration of the machine's interfaces."`
 	Run          []Command         `yaml:"run" default:"none" example:"[nginx -t]" doc:"Commands run in the machine at build time, in order, without network unless asked."`
 	Hooks        Hooks             `yaml:"hooks" doc:"Commands at fixed moments of a build."`
 	State        []string          `yaml:"state" check:"statepath" remove:"true" default:"none" example:"[/var/lib/data]" doc:"Folders of the machine that survive rebuilds."`
@@ -56,6 +56,8 @@ type Definition struct {
 	// the absolute paths of the files merged below it, lowest first; Replace
 	// and When are empty after loading.
 	File string `yaml:"-"`
+	// Listed is the absolute path of the list that the machine stands in; empty: none.
+	Listed string `yaml:"-"`
 	// Set tells which top-level keys were given anywhere, with their position
 	// (of the last file that gave them), so that "absent" differs from "zero".
 	Set map[string]Position `yaml:"-"`

@@ -53,7 +53,7 @@ type Config struct {
 	Shares []Share
 	TPM    string // folder of the TPM's state; "" without one
 
-	ConsoleLog string   // file to which QEMU appends everything that the serial port prints
+	ConsoleLog string // file to which QEMU appends everything that the serial port prints
 	SMBIOS     SMBIOS
 	OEMStrings []string // SMBIOS type 11, such as io.systemd.credential:NAME=VALUE
 	Paused     bool     // do not let the guest run yet; see VM.Continue
