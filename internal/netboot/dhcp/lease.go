@@ -56,7 +56,8 @@ type entry struct {
 	hostname string
 	start    int64 // Unix time
 	end      time.Duration
-	checking bool // an answer waits for the conflict check of this address
+	moved    *entry // the client's lease before this offer
+	checking bool   // an answer waits for the conflict check of this address
 }
 
 func (e *entry) live(now time.Duration) bool {

@@ -15,6 +15,8 @@ type pool struct {
 	ranges   []span
 	byClient map[string]*entry
 	ready    []checked     // free addresses that nobody answered for, oldest first
+	asking   bool          // more are being asked for
+	parked   []uint32      // passed over because they belong to machines
 	noExpiry time.Duration // no lease ends before this: looked at last time the pool was full
 }
 
