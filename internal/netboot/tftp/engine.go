@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"slipway/internal/fleet"
 )
 
 // engine is a Server at work: the socket that is asked, the ports that answer,
@@ -124,18 +126,18 @@ func (e *engine) ask(p packet, out *outbox) {
 	q := Request{Raw: r.name, Client: p.peer, Local: p.local}
 	if r.op == opWrite {
 		refuse(errAccess, "this server takes no files")
-		e.record(q, Answer{}, "tftp.refused", "", "a client wanted to write a file")
+		e.record(q, Answer{}, fleet.KindTFTPError, "", "a client wanted to write a file")
 		return
 	}
 	if r.mode != "octet" && r.mode != "netascii" {
 		refuse(errIllegal, "the mode must be octet")
-		e.record(q, Answer{}, "tftp.refused", "", fmt.Sprintf("mode %q is neither octet nor netascii", printable(r.mode)))
+		e.record(q, Answer{}, fleet.KindTFTPError, "", fmt.Sprintf("mode %q is neither octet nor netascii", printable(r.mode)))
 		return
 	}
 	var ok bool
 	if q.Name, ok = cleanName(r.name); !ok {
 		refuse(errNotFound, "no such file")
-		e.record(q, Answer{}, "tftp.missing", "", "the name leaves the folder of boot files")
+		e.record(q, Answer{}, fleet.KindTFTPError, "", "the name leaves the folder of boot files")
 		return
 	}
 	again, avoid := e.again(q, r)
@@ -143,7 +145,7 @@ func (e *engine) ask(p packet, out *outbox) {
 		return
 	}
 	if why := e.reserve(p.peer); why != "" {
-		e.record(q, Answer{}, "tftp.busy", "", why)
+		e.record(q, Answer{}, KindBusy, "", why)
 		return
 	}
 	e.work.Go(func() { e.start(q, r, avoid) })

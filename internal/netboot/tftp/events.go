@@ -9,10 +9,13 @@ import (
 	"slipway/internal/fleet"
 )
 
-// Kinds of events: tftp.get (begun), tftp.progress, tftp.read (the whole file
-// was acknowledged; this alone carries the stage), tftp.probe (only the size
-// was wanted), tftp.abort (the client gave up), tftp.timeout, tftp.failed (we
-// could not), tftp.missing, tftp.refused and tftp.busy.
+// Kinds of events beside those of package fleet. Of all, fleet.KindTFTPDone
+// alone carries the stage: the whole file was acknowledged.
+const (
+	KindProgress = "tftp.progress" // Bytes of Total so far; at most one a second
+	KindBusy     = "tftp.busy"     // not answered: too much at once
+)
+
 func (e *engine) record(q Request, a Answer, kind, text, problem string) {
 	e.Sink.Record(e.event(q, a, kind, text, problem))
 }
@@ -33,19 +36,19 @@ func (e *engine) event(q Request, a Answer, kind, text, problem string) fleet.Ev
 	if len(name) > 256 {
 		name = name[:256]
 	}
-	v.Fields["file"] = printable(name)
+	v.Fields[fleet.FieldFile] = printable(name)
 	return v
 }
 
 func (e *engine) began(t *transfer, problem string) {
-	v := e.event(t.request, t.answer, "tftp.get", fmt.Sprintf("reads %s by TFTP", printable(t.request.Name)), problem)
+	v := e.event(t.request, t.answer, fleet.KindTFTPStart, fmt.Sprintf("reads %s by TFTP", printable(t.request.Name)), problem)
 	v.Total = t.size
 	v.Fields["blksize"], v.Fields["windowsize"] = strconv.Itoa(t.terms.block), strconv.Itoa(t.terms.window)
 	e.Sink.Record(v)
 }
 
 func (e *engine) progress(t *transfer) {
-	v := e.event(t.request, t.answer, "tftp.progress", "", "")
+	v := e.event(t.request, t.answer, KindProgress, "", "")
 	v.Bytes, v.Total = t.received(), t.size
 	e.Sink.Record(v)
 }
@@ -61,15 +64,15 @@ func (e *engine) ended(t *transfer, s state) {
 	}
 	switch s {
 	case complete:
-		v.Kind, v.Stage, v.Text = "tftp.read", t.answer.About.Stage, fmt.Sprintf("has all of %s, %d bytes in %s", name, t.size, took)
+		v.Kind, v.Stage, v.Text = fleet.KindTFTPDone, t.answer.About.Stage, fmt.Sprintf("has all of %s, %d bytes in %s", name, t.size, took)
 	case probed:
-		v.Kind, v.Text = "tftp.probe", fmt.Sprintf("asked how long %s is", name)
+		v.Kind, v.Text = fleet.KindTFTPProbe, fmt.Sprintf("asked how long %s is", name)
 	case aborted:
-		v.Kind, v.Problem = "tftp.abort", fmt.Sprintf("%s: %s after %d of %d bytes", name, t.why, v.Bytes, t.size)
+		v.Kind, v.Problem = fleet.KindTFTPAbort, fmt.Sprintf("%s: %s after %d of %d bytes", name, t.why, v.Bytes, t.size)
 	case failed:
-		v.Kind, v.Problem = "tftp.failed", t.why
+		v.Kind, v.Problem = fleet.KindTFTPError, t.why
 	case silent:
-		v.Kind, v.Problem = "tftp.timeout", fmt.Sprintf("%s: %s, at %d of %d bytes", name, t.why, v.Bytes, t.size)
+		v.Kind, v.Problem = fleet.KindTFTPAbort, fmt.Sprintf("%s: %s, at %d of %d bytes", name, t.why, v.Bytes, t.size)
 	}
 	e.Sink.Record(v)
 }

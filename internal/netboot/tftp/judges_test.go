@@ -130,7 +130,7 @@ func TestJudgesReadFiles(t *testing.T) {
 					if _, err := exec.LookPath(j.program); err != nil {
 						t.Skipf("%s is not installed", j.program)
 					}
-					before := len(l.of("tftp.read"))
+					before := len(l.of(fleet.KindTFTPDone))
 					count := 0
 					for name, want := range files {
 						if j.program == "curl" && len(want) == 0 {
@@ -144,7 +144,7 @@ func TestJudgesReadFiles(t *testing.T) {
 							t.Fatalf("%s: %v: got %d bytes, want %d: %s", name, err, len(got), len(want), said)
 						}
 					}
-					all := l.await(t, "tftp.read", before+count)
+					all := l.await(t, fleet.KindTFTPDone, before+count)
 					if e := all[len(all)-1]; e.Stage != fleet.StageLoader || e.Client == "" || e.Bytes != e.Total {
 						t.Errorf("the event is %+v", e)
 					}
@@ -174,7 +174,7 @@ func TestJudgesHearThatAFileIsMissing(t *testing.T) {
 		if s := strings.ToLower(string(said)); j.program != "curl" && !strings.Contains(s, "no such file") {
 			t.Errorf("%s says %q", j.program, said)
 		}
-		if e := l.await(t, "tftp.missing", i+1)[i]; e.Fields["file"] != "autoexec.ipxe" || e.Problem == "" {
+		if e := l.await(t, fleet.KindTFTPError, i+1)[i]; e.Fields["file"] != "autoexec.ipxe" || e.Problem == "" {
 			t.Errorf("the event is %+v", e)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"slipway/internal/fleet"
 )
 
 // start opens what a client asked for and sends the first packet of it.
@@ -109,17 +111,17 @@ func (e *engine) end(t *transfer, s state) {
 
 // deny tells a client at once why it gets nothing.
 func (e *engine) deny(q Request, a Answer, err error) {
-	code, text, kind := uint16(errOther), "the server could not open it", "tftp.failed"
+	code, text := uint16(errOther), "the server could not open it"
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		code, text, kind = errNotFound, "no such file", "tftp.missing"
+		code, text = errNotFound, "no such file"
 	case errors.Is(err, fs.ErrPermission):
-		code, text, kind = errAccess, "not for this client", "tftp.refused"
+		code, text = errAccess, "not for this client"
 	}
 	_ = e.asked.write([]packet{{appendError(nil, code, text), q.Client, q.Local}})
 	problem := err.Error()
-	if kind == "tftp.missing" {
+	if code == errNotFound {
 		problem = fmt.Sprintf("%q is not there", printable(q.Name))
 	}
-	e.record(q, a, kind, "", problem)
+	e.record(q, a, fleet.KindTFTPError, "", problem)
 }
