@@ -179,7 +179,7 @@ func (j *journal) run() {
 		for len(j.queue) == 0 && len(j.waiting) == 0 && !j.compact && !j.closed {
 			j.wake.Wait()
 		}
-		if j.closed && len(j.queue) == 0 && len(j.waiting) == 0 {
+		if j.closed && len(j.queue) == 0 && len(j.waiting) == 0 && !j.compact {
 			j.mu.Unlock()
 			return
 		}

@@ -105,7 +105,7 @@ var (
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// bench is a server without a network: packets are put in by hand.
+// rig is a server without a network: packets are put in by hand.
 type rig struct {
 	*Server
 	t      *testing.T
@@ -146,8 +146,9 @@ func (b *rig) put(port int, from string, data []byte) []outgoing {
 	if len(w.lines) > 0 && b.Leases.journal != nil {
 		done := make(chan error)
 		b.Leases.journal.add(w.lines, func(err error) { done <- err })
-		if err := <-done; err != nil {
-			b.stored(err, w)
+		err := <-done
+		b.stored(err, w)
+		if err != nil {
 			return w.out
 		}
 	}
@@ -231,3 +232,5 @@ func has(t *testing.T, list []fleet.Event, words string) {
 }
 
 var network2, network3 = netip.MustParsePrefix("10.8.0.0/24"), netip.MustParsePrefix("10.7.0.0/24")
+
+var network3b = netip.MustParsePrefix("10.6.0.0/16")
