@@ -109,7 +109,7 @@ func (s *Server) ask(r *Request, p *pool, d *Decision, e *entry, in *incoming, w
 		switch {
 		case used && by != r.Client:
 			w.lines = l.conflict(p, e.addr, by, w.now)
-			s.say(w, "dhcp.conflict", by, address(e.addr).String(), address(e.addr).String()+" is in use by "+by+", which has no lease: it is not offered; give the machine a reservation, or take the address out of the pool")
+			s.inUse(w, e.addr, by)
 			s.discover(r, p, d, s.wishAgain(r, d, w, in.link), &again, w, s.event(r, "dhcp.discover").text("looked for another address"))
 		case mine:
 			s.offer(r, p, d, e, &again, w)
@@ -117,6 +117,11 @@ func (s *Server) ask(r *Request, p *pool, d *Decision, e *entry, in *incoming, w
 		s.flush(w)
 	})
 	s.restock(p, in.link)
+}
+
+func (s *Server) inUse(w *work, n uint32, by string) {
+	a := address(n).String()
+	s.say(w, "dhcp.conflict", by, a, a+" is in use by "+by+", which has no lease: it is not offered; give the machine a reservation, or take the address out of the pool")
 }
 
 // restock asks for the next addresses of a pool ahead of time, when few are
@@ -165,6 +170,7 @@ func (s *Server) restock(p *pool, link *link) {
 		l.mu.Unlock()
 		for n, by := range inUse {
 			w.lines = append(w.lines, l.conflict(p, n, by, w.now)...)
+			s.inUse(w, n, by)
 		}
 		s.flush(w)
 	})

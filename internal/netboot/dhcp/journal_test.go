@@ -244,7 +244,7 @@ func TestKill(t *testing.T) {
 func TestKillChild(t *testing.T) {
 	path := os.Getenv("SLIPWAY_DHCP_CHILD")
 	if path == "" {
-		t.Skip("the child of another test")
+		return // it is TestKill that starts it
 	}
 	l, err := OpenLeases(path)
 	if err != nil {
