@@ -19,19 +19,19 @@ import (
 	"slipway/internal/fleet"
 )
 
-// log is a sink that remembers.
-type log struct {
+// diary is a sink that remembers.
+type diary struct {
 	mu     sync.Mutex
 	events []fleet.Event
 }
 
-func (l *log) Record(e fleet.Event) {
+func (l *diary) Record(e fleet.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e)
 }
 
-func (l *log) of(kind string) (found []fleet.Event) {
+func (l *diary) of(kind string) (found []fleet.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.events {
@@ -42,7 +42,7 @@ func (l *log) of(kind string) (found []fleet.Event) {
 	return found
 }
 
-func (l *log) await(t *testing.T, kind string, n int) []fleet.Event {
+func (l *diary) await(t *testing.T, kind string, n int) []fleet.Event {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if found := l.of(kind); len(found) >= n {
@@ -122,7 +122,7 @@ func TestJudgesReadFiles(t *testing.T) {
 	}
 	for _, single := range []bool{false, true} {
 		for _, bound := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0"} {
-			l := &log{}
+			l := &diary{}
 			s := &Server{Open: folder(files), Sink: l, SinglePort: single}
 			port := serve(t, s, bound)
 			for i, j := range judges {
@@ -160,7 +160,7 @@ func TestJudgesReadFiles(t *testing.T) {
 }
 
 func TestJudgesHearThatAFileIsMissing(t *testing.T) {
-	l := &log{}
+	l := &diary{}
 	port := serve(t, &Server{Open: folder(nil), Sink: l}, "127.0.0.1:0")
 	for i, j := range judges {
 		if _, err := exec.LookPath(j.program); err != nil {

@@ -21,11 +21,12 @@ const (
 	silent         // nothing was heard for too long
 )
 
-// holdOff is how many windows must come through after one was repeated for a
-// repeated acknowledgement before another is: without it one acknowledgement
-// that the network doubled would double every window after it (RFC 1123,
-// 4.2.3.1, the Sorcerer's Apprentice).
-const holdOff = 2
+// A block that was sent may be sent again at once, without waiting for the
+// clock, when an acknowledgement shows a gap in a window (RFC 7440, 4). But a
+// network that doubles acknowledgements shows gaps that are none, and each
+// would double what follows (RFC 1123, 4.2.3.1, the Sorcerer's Apprentice). So
+// two acknowledged blocks earn one such repetition.
+const earned = 2
 
 // transfer is one file on its way to one client. Blocks are counted from 1
 // without end; on the wire their low 16 bits are seen.
@@ -50,7 +51,7 @@ type transfer struct {
 	due      time.Time     // when to send again
 	wait     time.Duration // how long to wait next time
 	retries  int
-	calm     int // windows to go until a repeated acknowledgement counts
+	credit   int // blocks that may be repeated at once, times earned
 	repeated int64
 	told     time.Time // of the last progress event
 	why      string    // of an end that is no success
@@ -101,24 +102,31 @@ func (t *transfer) acknowledge(now time.Time, wire uint16, out *outbox) state {
 	switch {
 	case ahead == 0 && !t.greeted && len(t.terms.answer) > 0: // of our options
 		t.greeted = true
+		t.heard, t.retries = now, 0
+		t.credit = t.terms.window * earned
+		return t.window(now, out)
 	case ahead > 0 && ahead <= t.sent-t.acked:
 		t.greeted = true
 		t.acked += ahead
-		t.calm = max(t.calm-1, 0)
-	case ahead == 0 && t.terms.window > 1 && t.sent > t.acked && t.calm == 0:
-		// The start of a window was lost (RFC 7440, 4): it is sent once more.
-		t.calm = holdOff
-		t.repeated += t.sent - t.acked
-		t.sent = t.acked
-		return t.window(now, out)
+		t.heard, t.retries = now, 0
+		t.credit = min(t.credit+int(ahead), 2*t.terms.window*earned)
+		if t.acked == t.last {
+			return complete
+		}
+		if t.sent == t.acked {
+			return t.window(now, out)
+		}
+	case ahead == 0 && t.terms.window > 1 && t.sent > t.acked:
 	default: // doubled or late: never answered
 		return running
 	}
-	t.heard, t.retries = now, 0
-	if t.acked == t.last {
-		return complete
+	// From an acknowledgement on, the client counts a whole window. What it may
+	// miss of that is repeated, or else left to the clock.
+	if again := int(t.sent-t.acked) * earned; t.credit >= again {
+		t.credit -= again
+		t.repeated += t.sent - t.acked
+		t.sent = t.acked
 	}
-	t.sent = t.acked
 	return t.window(now, out)
 }
 
@@ -152,7 +160,7 @@ func (t *transfer) resend(now time.Time, out *outbox) state {
 	return t.window(now, out)
 }
 
-// window sends the blocks that follow the acknowledged one.
+// window sends blocks until a window of them is on its way.
 func (t *transfer) window(now time.Time, out *outbox) state {
 	if t.retries == 0 {
 		t.wait = t.terms.timeout
@@ -160,8 +168,7 @@ func (t *transfer) window(now time.Time, out *outbox) state {
 			t.wait = out.first
 		}
 	}
-	t.due = now.Add(t.wait)
-	for n := 0; n < t.terms.window && t.sent < t.last; n++ {
+	for t.sent < min(t.last, t.acked+int64(t.terms.window)) {
 		b, err := t.block(out.space(t.terms.block+4), t.sent+1)
 		if err != nil {
 			t.why = err.Error()
@@ -170,6 +177,7 @@ func (t *transfer) window(now time.Time, out *outbox) state {
 		}
 		out.add(t.client, t.local, b)
 		t.sent++
+		t.due = now.Add(t.wait)
 	}
 	return running
 }
