@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	_ "slipway/internal/netboot/rehearse" // the target netboot
 	"syscall"
 
 	"slipway/internal/sandbox"

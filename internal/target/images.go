@@ -36,9 +36,15 @@ func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Resul
 	}
 	out := &supervisor.Boot{Key: made.Key, Disk: made.Disk, DiskSize: made.DiskSize, Memory: made.Memory, QEMU: programs}
 	out.State = supervisor.Span{Offset: made.StateOffset, Length: made.StateLength}
-	if target == "uefi" || target == "bios" {
+	switch target {
+	case "uefi", "bios":
 		out.Firmware = target
 		return out, nil
+	case "netboot":
+		out.Firmware = d.Netboot.FirmwareName()
+		if out.Loaders, err = b.Tools.IPXE(ctx); err != nil {
+			return nil, err
+		}
 	}
 	out.Kernel, out.Initrd, out.Cmdline = made.Kernel, made.Initrd, made.Cmdline
 	return out, nil
@@ -47,7 +53,7 @@ func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Resul
 // imageFor is the image that a target starts.
 func imageFor(d *machine.Definition, target string) boot.Target {
 	switch {
-	case target == "ram":
+	case target == "ram", target == "netboot" && d.Netboot.RAM():
 		return boot.RAM
 	case d.NoDisk():
 		return boot.VM

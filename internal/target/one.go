@@ -62,6 +62,7 @@ func (o *one) make(ctx context.Context, opt build.Options, d *machine.Definition
 		return none, fmt.Errorf("target %s: this program makes no images", o.target)
 	}
 	end = o.stages.Begin("image")
+	spec.OwnLab = o.target == "netboot"
 	spec.Boot, err = o.Imager.Boot(ctx, o.d, result, o.target)
 	end(err)
 	if err == nil && spec.Boot.Key != "" {

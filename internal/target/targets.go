@@ -15,10 +15,10 @@ import (
 
 // Names lists the targets that work today, in the order in which people think
 // of them.
-var Names = []string{"container", "vm", "uefi", "bios", "ram"}
+var Names = []string{"container", "vm", "uefi", "bios", "ram", "netboot"}
 
 // later are targets of the design that are not there yet.
-var later = []string{"netboot", "proxmox"}
+var later = []string{"proxmox"}
 
 // handedOver are managers that start machines themselves.
 var handedOver = []string{"libvirt", "nspawn"}

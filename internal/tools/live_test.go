@@ -77,12 +77,7 @@ func TestLiveSets(t *testing.T) {
 	for _, set := range Sets[1:] {
 		t.Run(set.Name, func(t *testing.T) {
 			before := time.Now()
-			out := ""
-			if set.Program != "" {
-				out = run(t, tools, set.Name, set.Program, "--version")
-			} else if err := tools.Ensure(t.Context(), set.Name); err != nil {
-				t.Fatal(err)
-			}
+			out := run(t, tools, set.Name, set.Program, "--version")
 			place, err := tools.Where(t.Context(), set.Name, false)
 			if err != nil || place.Tree == "" || place.Packages == 0 {
 				t.Errorf("Where: %+v, %v", place, err)

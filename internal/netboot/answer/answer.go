@@ -68,7 +68,8 @@ type File struct {
 
 // renderers is the table of formats.
 var renderers = map[Kind]func(*machine.Definition, Facts) ([]File, error){
-	Kickstart: kickstart, Preseed: preseed, Autoinstall: autoinstall, NoCloud: nocloud, Ignition: ignition, Alpine: alpine,
+	Kickstart: kickstart,
+	Preseed:   preseed,
 }
 
 // Render writes the answer files of a machine, the first one being the one that

@@ -29,14 +29,13 @@ type setup struct {
 	// secrets are the contents of secret files; the caller puts them at
 	// secretDir/INDEX before the script runs.
 	secrets map[int][]byte
-	shell   string // of users that name none
 }
 
 // secretDir is where secret contents wait in the installed system.
 const secretDir = "/root/.slipway"
 
 func newSetup(d *machine.Definition) *setup {
-	s := &setup{d: d, secrets: map[int][]byte{}, shell: "/bin/bash"}
+	s := &setup{d: d, secrets: map[int][]byte{}}
 	s.line("set -eu")
 	s.line("umask 022")
 	return s
@@ -87,7 +86,7 @@ func (s *setup) account(u machine.User, hash string) {
 	if u.Shell != "" {
 		common, change = common+" -s "+quote(u.Shell), change+" -s "+quote(u.Shell)
 	} else if !u.System {
-		common += " -s " + s.shell
+		common += " -s /bin/bash"
 	}
 	if u.System {
 		common += " -r"
@@ -223,11 +222,7 @@ func (s *setup) services() {
 		verb  string
 		names []string
 	}{{"enable", s.d.Services.Enable}, {"disable", s.d.Services.Disable}} {
-		if s.d.InitSystem() == "openrc" {
-			for _, name := range list.names {
-				s.line("rc-update %s %s default", map[string]string{"enable": "add", "disable": "del"}[list.verb], name)
-			}
-		} else if len(list.names) > 0 {
+		if len(list.names) > 0 {
 			s.line("systemctl %s %s", list.verb, strings.Join(list.names, " "))
 		}
 	}

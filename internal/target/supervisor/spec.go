@@ -56,6 +56,8 @@ type Boot struct {
 	Memory   int64  `json:"memory,omitempty"`   // bytes without which it cannot start; 0: not known
 	Key      string `json:"key,omitempty"`      // of the image
 
+	Loaders map[string]string `json:"loaders,omitempty"` // of a boot server: iPXE's binaries, name and file
+
 	QEMU json.RawMessage `json:"qemu,omitempty"` // how QEMU is run, see package vm
 }
 

@@ -33,6 +33,9 @@ func (w *watcher) Evidence(stage string, at time.Time) {
 // passed is Evidence under the lock.
 func (w *watcher) passed(stage string, at time.Time) {
 	i := slices.Index(w.order, stage)
+	if stage == "network" && w.told["initrd"] {
+		w.tell(stage, at)
+	}
 	if i < w.at || !w.fetched {
 		return
 	}

@@ -61,7 +61,7 @@ func (b *body) Start() (_ supervisor.Run, err error) {
 		return nil, err
 	}
 	r.console = console{r.vm.Console, r.watcher}
-	if r.link.Link != nil {
+	if r.link.Link != nil && !b.fetched() { // firmware has an address too
 		go func() {
 			if awaitNetwork(ctx, r.link.Link.IPv4) {
 				r.reachedNetwork()
