@@ -11,6 +11,7 @@ import (
 	"slipway/internal/distro"
 	"slipway/internal/distro/deb"
 	"slipway/internal/machine"
+	_ "slipway/internal/netboot/node" // what the kernel starts on machines of the network
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
 	"slipway/internal/target/mkfs"

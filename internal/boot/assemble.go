@@ -17,10 +17,18 @@ import (
 // first boot.
 func Assemble(ctx context.Context, r Request) (*Result, error) {
 	a := &assembly{Request: r, fs: NewFS(r.Manifest, r.Content), root: newOverlay(r.Epoch), esp: newOverlay(r.Epoch)}
+	if r.Target == Net || r.Target == NetRoot {
+		a.Target = RAM // is where they end
+	}
 	steps := []func(context.Context) error{a.findKernels, a.makeInitrds}
-	if r.Target == RAM {
+	switch r.Target {
+	case RAM:
 		steps = append(steps, a.makeRAM)
-	} else {
+	case Net:
+		steps = append(steps, a.makeNet)
+	case NetRoot:
+		steps = append(steps, a.makeNet, a.makeNetRoot)
+	default:
 		steps = append(steps, a.addFstab, a.addLogins, a.addLoaders, a.addHook, a.split, a.check)
 	}
 	for _, step := range steps {

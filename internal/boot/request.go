@@ -21,6 +21,12 @@ const (
 	Disk Target = "disk" // firmware and loader from a disk
 	VM   Target = "vm"   // kernel and initramfs given, root on the disk
 	RAM  Target = "ram"  // kernel and initramfs given, root in them
+
+	// Net is a kernel and an initramfs that has drivers for network cards and
+	// disks, and no root: whoever adds a program to it decides what it does.
+	// NetRoot is the same beside the root that it would fetch.
+	Net     Target = "net"
+	NetRoot Target = "netroot"
 )
 
 // Partition is one partition of a disk that is laid out.
@@ -76,6 +82,8 @@ type Result struct {
 	Kernel  *Payload
 	Initrd  *Payload
 	Cmdline string
+	// Root is the image of a root that is fetched (NetRoot); nil elsewhere.
+	Root *Payload
 
 	// Memory is the least memory of the machine in bytes, as far as it follows
 	// from a root in RAM; 0 elsewhere.

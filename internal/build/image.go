@@ -29,6 +29,7 @@ type Boot struct {
 	Disk     string   `json:"disk,omitempty"` // raw image; empty: none
 	Kernel   string   `json:"kernel"`
 	Initrd   string   `json:"initrd,omitempty"`
+	Root     string   `json:"root,omitempty"` // image of a root that is fetched over the network
 	Cmdline  string   `json:"cmdline"`
 	Memory   int64    `json:"memory,omitempty"` // bytes that a root in RAM needs; 0: no such root
 	Kernels  []string `json:"kernels"`
@@ -70,8 +71,11 @@ func (b *Builder) Boot(ctx context.Context, r *Result, target boot.Target) (*Boo
 	}
 	defer trace.Region("make the image")()
 	name := "make the disk image"
-	if target == boot.RAM {
+	switch target {
+	case boot.RAM:
 		name = "make the image in RAM"
+	case boot.Net, boot.NetRoot:
+		name = "make the files for the network"
 	}
 	step := b.Progress.Step(name)
 	err = b.makeBoot(ctx, r, target, key)
@@ -160,7 +164,7 @@ func (b *Builder) makeBoot(ctx context.Context, r *Result, target boot.Target, k
 	defer os.RemoveAll(stage)
 	record := &bootRecord{Boot: Boot{Key: key}, Sums: map[string]*image.Sums{}}
 	var booted *boot.Result
-	if target == boot.RAM {
+	if target == boot.RAM || target == boot.Net || target == boot.NetRoot {
 		booted, err = b.assemble(ctx, r, target, "", nil)
 	} else {
 		booted, err = b.writeDisk(ctx, r, target, stage, record)
@@ -175,7 +179,10 @@ func (b *Builder) makeBoot(ctx context.Context, r *Result, target boot.Target, k
 	if record.Initrd, err = payload(ctx, stage, "initrd", booted.Initrd); err != nil {
 		return err
 	}
-	for _, name := range []string{record.Disk, record.Kernel, record.Initrd} {
+	if record.Root, err = payload(ctx, stage, "root", booted.Root); err != nil {
+		return err
+	}
+	for _, name := range []string{record.Disk, record.Kernel, record.Initrd, record.Root} {
 		if name == "" {
 			continue
 		}
@@ -260,7 +267,7 @@ func (b *Builder) stored(ctx context.Context, key string) (*Boot, error) {
 		b.Progress.Note(fmt.Sprintf("the image in the store is made anew: %v", err))
 		return nil, b.Store.DropImage(key)
 	}
-	for _, name := range []*string{&record.Disk, &record.Kernel, &record.Initrd} {
+	for _, name := range []*string{&record.Disk, &record.Kernel, &record.Initrd, &record.Root} {
 		if *name != "" {
 			*name = filepath.Join(dir, *name)
 		}

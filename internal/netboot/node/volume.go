@@ -18,12 +18,12 @@ type volume struct {
 	size       int64 // of the volume
 	length     int64 // of the image that is taken
 	head, tail []byte
-	mark       Mark
+	sector     int // of its table, bytes; 0: it has none
 }
 
 // newVolume reads the image's partition table and fits it to a disk.
-func newVolume(ctx context.Context, d *download, size int64, m Mark) (*volume, error) {
-	v := &volume{d: d, size: d.chunks.Size, length: d.chunks.Size, mark: m}
+func newVolume(ctx context.Context, d *download, size int64) (*volume, error) {
+	v := &volume{d: d, size: d.chunks.Size, length: d.chunks.Size}
 	r := &pieces{ctx: ctx, d: d}
 	table, err := partition.Read(r, d.chunks.Size, 0)
 	if r.err != nil {
@@ -38,6 +38,7 @@ func newVolume(ctx context.Context, d *download, size int64, m Mark) (*volume, e
 	if table.Damage != "" {
 		return nil, fmt.Errorf("the partition table of the image is damaged: %s", table.Damage)
 	}
+	v.sector = table.Sector
 	size -= size % int64(table.Sector)
 	if table.Kind == partition.MBR || size <= d.chunks.Size {
 		return v, nil
