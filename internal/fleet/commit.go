@@ -76,7 +76,7 @@ func (f *Fleet) Close() error {
 	f.mu.Lock()
 	err := f.failed
 	f.mu.Unlock()
-	f.hub.close()
+	f.hub.Close()
 	return errors.Join(err, f.store.Close())
 }
 

@@ -29,7 +29,7 @@ const (
 type Fleet struct {
 	store Store
 	clock func() time.Time
-	hub   hub // hears of events at once, before they are durable
+	hub   Watchers // hears of events at once, before they are durable
 
 	saving sync.Mutex // held while a node is written, taken before mu: no older one comes last
 
@@ -167,7 +167,7 @@ func (f *Fleet) see(e Event) Event {
 		f.dirty[n.ID] = true
 	}
 	f.mu.Unlock()
-	f.hub.tell(Change{Event: &e})
+	f.hub.Tell(Change{Event: &e})
 	return e
 }
 
@@ -278,7 +278,7 @@ func (f *Fleet) Update(ctx context.Context, id string, change func(*Node) error)
 	if err != nil {
 		return fmt.Errorf("writing the record of %s: %w", c.ID, err)
 	}
-	f.hub.tell(Change{Record: &Record{Table: tableNodes, Key: c.ID}})
+	f.hub.Tell(Change{Record: &Record{Table: tableNodes, Key: c.ID}})
 	return nil
 }
 
@@ -311,7 +311,7 @@ func (f *Fleet) Remove(ctx context.Context, id string) error {
 	maps.DeleteFunc(f.clients, func(_, owner string) bool { return owner == n.ID })
 	f.mu.Unlock()
 	_, err := f.store.Write(ctx, Write{tableNodes, n.ID, nil, Any}, Write{tableInventory, n.ID, nil, Any}, Write{tableGrants, n.ID, nil, Any})
-	f.hub.tell(Change{Record: &Record{Table: tableNodes, Key: n.ID}, Deleted: true})
+	f.hub.Tell(Change{Record: &Record{Table: tableNodes, Key: n.ID}, Deleted: true})
 	return err
 }
 
@@ -329,7 +329,7 @@ func (f *Fleet) Events(ctx context.Context, id string, since time.Time, last int
 
 // Watch reports events at once, as Change.Event, and other changes of machines
 // as Change.Record with table "nodes".
-func (f *Fleet) Watch(ctx context.Context) <-chan Change { return f.hub.watch(ctx) }
+func (f *Fleet) Watch(ctx context.Context) <-chan Change { return f.hub.Watch(ctx) }
 
 // SetInventory keeps the hardware of a machine, as JSON.
 func (f *Fleet) SetInventory(ctx context.Context, id string, hardware json.RawMessage) error {

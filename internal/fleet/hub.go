@@ -8,8 +8,9 @@ import (
 // watchBuffer is how many changes a watcher may lag behind.
 const watchBuffer = 4096
 
-// hub tells watchers of changes, and waits for none of them.
-type hub struct {
+// Watchers tells watchers of changes, and waits for none of them. The zero value
+// is ready.
+type Watchers struct {
 	mu       sync.Mutex
 	watchers map[*watcher]bool
 	closed   bool
@@ -20,7 +21,8 @@ type watcher struct {
 	lost bool
 }
 
-func (h *hub) watch(ctx context.Context) <-chan Change {
+// Watch returns the channel of another watcher, until ctx ends.
+func (h *Watchers) Watch(ctx context.Context) <-chan Change {
 	w := &watcher{ch: make(chan Change, watchBuffer)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -36,7 +38,7 @@ func (h *hub) watch(ctx context.Context) <-chan Change {
 	return w.ch
 }
 
-func (h *hub) drop(w *watcher) {
+func (h *Watchers) drop(w *watcher) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.watchers[w] {
@@ -45,7 +47,8 @@ func (h *hub) drop(w *watcher) {
 	}
 }
 
-func (h *hub) tell(changes ...Change) {
+// Tell passes changes on.
+func (h *Watchers) Tell(changes ...Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for w := range h.watchers {
@@ -66,7 +69,8 @@ func (w *watcher) send(c Change) {
 	}
 }
 
-func (h *hub) close() {
+// Close ends all channels.
+func (h *Watchers) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true

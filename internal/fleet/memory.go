@@ -13,7 +13,7 @@ import (
 // Memory is a Store that ends with the process: for rehearsals, and for tests.
 type Memory struct {
 	limits Limits
-	hub    hub
+	hub    Watchers
 
 	mu      sync.Mutex
 	closed  bool
@@ -34,7 +34,7 @@ var _ Store = (*Memory)(nil)
 
 // NewMemory makes an empty store.
 func NewMemory(limits Limits) *Memory {
-	return &Memory{limits: limits.withDefaults(), records: map[string]map[string]Record{}, events: map[string][]numbered{}}
+	return &Memory{limits: limits.WithDefaults(), records: map[string]map[string]Record{}, events: map[string][]numbered{}}
 }
 
 // Append implements Store.
@@ -63,7 +63,7 @@ func (m *Memory) Append(ctx context.Context, events ...Event) error {
 	}
 	m.trim()
 	m.mu.Unlock()
-	m.hub.tell(changes...)
+	m.hub.Tell(changes...)
 	return nil
 }
 
@@ -152,7 +152,7 @@ func (m *Memory) Get(ctx context.Context, table, key string) (Record, error) {
 
 // Write implements Store.
 func (m *Memory) Write(ctx context.Context, writes ...Write) ([]uint64, error) {
-	if err := checkWrites(writes); err != nil {
+	if err := CheckWrites(writes); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
@@ -183,7 +183,7 @@ func (m *Memory) Write(ctx context.Context, writes ...Write) ([]uint64, error) {
 		changes[i] = Change{Record: &r, Deleted: w.Value == nil}
 	}
 	m.mu.Unlock()
-	m.hub.tell(changes...)
+	m.hub.Tell(changes...)
 	return revs, nil
 }
 
@@ -209,14 +209,14 @@ func (m *Memory) List(ctx context.Context, table string) iter.Seq2[Record, error
 }
 
 // Watch implements Store.
-func (m *Memory) Watch(ctx context.Context) <-chan Change { return m.hub.watch(ctx) }
+func (m *Memory) Watch(ctx context.Context) <-chan Change { return m.hub.Watch(ctx) }
 
 // Close implements Store.
 func (m *Memory) Close() error {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
-	m.hub.close()
+	m.hub.Close()
 	return nil
 }
 

@@ -87,7 +87,8 @@ type Limits struct {
 	Age        time.Duration // default 90 days
 }
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults fills what is zero.
+func (l Limits) WithDefaults() Limits {
 	if l.PerMachine <= 0 {
 		l.PerMachine = 4096
 	}
@@ -150,7 +151,8 @@ func cut(s string, n int) string {
 	return s
 }
 
-func checkWrites(writes []Write) error {
+// CheckWrites refuses what no store takes.
+func CheckWrites(writes []Write) error {
 	seen := make(map[[2]string]bool, len(writes))
 	for _, w := range writes {
 		id := [2]string{w.Table, w.Key}
