@@ -2,13 +2,13 @@ package natsstore
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nuid"
 
 	"slipway/internal/fleet"
 )
@@ -45,7 +45,7 @@ func (s *Store) publish(ctx context.Context, msgs []*nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
 	if len(msgs) > 1 {
-		id := nuid.Next()
+		id := rand.Text()
 		for i, m := range msgs {
 			m.Header.Set(headerBatch, id)
 			m.Header.Set(headerBatchSeq, strconv.Itoa(i+1))
