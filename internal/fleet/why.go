@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"strings"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func Why(machine string, events []Event, now time.Time) Answer {
 	boots := Timeline(events)
 	if len(boots) == 0 {
 		c := causes["silent"]
-		return Answer{Machine: machine, State: StateNever, Missing: StageFirmware, Cause: c.Name, Text: c.Text, Cure: c.Cure}
+		return Answer{Machine: machine, State: StateNever, Missing: StageFirmware, Cause: c.Name, Text: c.Text, Cure: strings.ReplaceAll(c.Cure, "NODE", machine)}
 	}
 	b := &boots[len(boots)-1]
 	a := Answer{Machine: machine, Reached: b.Reached(), Missing: missing(b), Since: b.Last}
@@ -63,7 +64,7 @@ func Why(machine string, events []Event, now time.Time) Answer {
 		c, detail = quietCause(b)
 	}
 	a.State = StateStuck
-	a.Cause, a.Text, a.Detail, a.Cure = c.Name, c.Text, detail, c.Cure
+	a.Cause, a.Text, a.Detail, a.Cure = c.Name, c.Text, detail, strings.ReplaceAll(c.Cure, "NODE", machine)
 	return a
 }
 
