@@ -143,7 +143,7 @@ func (d *Definition) fill(opt Options) {
 		setDefault(&d.Mounts[i].Type, "auto")
 		setDefault(&d.Mounts[i].Options, "defaults")
 	}
-	if d.Netboot != nil && len(d.Network) == 0 { // on the network, but nothing says how
+	if d.Netboot != nil && len(d.Network) == 0 && !strings.HasPrefix(d.Init, "/") { // on the network, but nothing says how
 		d.Network = []Network{{Match: "en* eth* host0", DHCP: true}}
 	}
 	d.fillProbes()

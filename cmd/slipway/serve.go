@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/boot"
+	"slipway/internal/build"
+	"slipway/internal/fleet"
+	"slipway/internal/machine"
+	"slipway/internal/netboot"
+	"slipway/internal/netboot/dhcp"
+	"slipway/internal/plan"
+)
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	link, pool, router string
+	dns                []string
+	port               int
+	proxy, noDHCP      bool
+	build              buildFlags
+}
+
+func newServe(env *Env) *cobra.Command {
+	var flags serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve DIR",
+		Short: "Boot machines over the network",
+		Long: `Serve the machines of a folder of definitions, or of one definition: DHCP, TFTP,
+HTTP, and the loader's script of each, made when it is asked for. A machine is
+what has the key netboot; a file with the key machines lists machines over a
+base. Changes in the folder act within a second. Systems are built when they are
+first needed, and again when their definition changes; until then the old
+version is served.
+
+Without --pool only machines with netboot.address get an address. With --proxy
+another DHCP server gives the addresses, and slipway adds what is booted.
+It prints one line for everything that happens, with --json one document.`,
+		Example: `  slipway serve fleet/ --interface eth1 --pool 192.0.2.100-192.0.2.200
+  slipway serve fleet/ --interface eth0 --proxy --json
+  slipway serve node1.yaml`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name the folder of the fleet, or one definition")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return env.serve(cmd.Context(), args[0], &flags) },
+	}
+	cmd.Flags().StringVar(&flags.link, "interface", "", "serve this `INTERFACE`; default: the only one with an address")
+	cmd.Flags().StringVar(&flags.pool, "pool", "", "give addresses of this `RANGE` to machines without one of their own: FIRST-LAST")
+	cmd.Flags().StringVar(&flags.router, "router", "", "tell machines this `ADDRESS` as their way out")
+	cmd.Flags().StringSliceVar(&flags.dns, "dns", nil, "tell machines these `ADDRESSES` of name servers")
+	cmd.Flags().IntVar(&flags.port, "http-port", 80, "serve HTTP on this `PORT`")
+	cmd.Flags().BoolVar(&flags.proxy, "proxy", false, "another DHCP server gives the addresses")
+	cmd.Flags().BoolVar(&flags.noDHCP, "no-dhcp", false, "answer no DHCP: machines are led here by another server")
+	flags.build.add(cmd)
+	return streaming(env, cmd)
+}
+
+// serve runs the boot server until ctx ends.
+func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
+	prefix, link, err := netboot.Interface(flags.link)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	s := &netboot.Server{}
+	if s.DHCP, err = flags.dhcp(prefix, link); err != nil {
+		return err
+	}
+	folder, err := netboot.OpenFolder(dir, machine.Options{Set: e.opt.set}, e.say)
+	if err != nil {
+		return err
+	}
+	b, err := e.builder()
+	if err != nil {
+		return err
+	}
+	if s.Loaders, err = b.Tools.IPXE(ctx); err != nil {
+		return err
+	}
+	if s.HTTP, s.TFTP, err = netboot.Listen(prefix.Addr(), flags.port); err != nil {
+		return err
+	}
+	if s.DHCP != nil && s.DHCP.Mode == dhcp.Full {
+		if s.DHCP.Leases, err = dhcp.OpenLeases(filepath.Join(b.Store.Dir(), "serve", link, "leases")); err != nil {
+			return err
+		}
+		defer s.DHCP.Leases.Close()
+	}
+	if s.Fleet, err = fleet.New(ctx, fleet.NewMemory(fleet.Limits{}), fleet.Options{}); err != nil {
+		return err
+	}
+	defer s.Fleet.Close()
+	builds := e.builds(ctx, b, flags)
+	defer builds.Wait()
+	defer stop()
+	s.Roster, s.Images, s.Sink = folder.Roster, builds, fleet.SinkFunc(e.event)
+	renew := func(names []string) {
+		for _, name := range names {
+			if m := folder.Roster().Named(name); m != nil && m.Mode == "ram" {
+				builds.Renew(m)
+			}
+		}
+	}
+	for _, m := range folder.Roster().Machines() {
+		renew([]string{m.Name})
+	}
+	go folder.Watch(ctx, func(names []string) {
+		e.say("changed: " + strings.Join(names, ", "))
+		renew(names)
+	})
+	go func() {
+		select {
+		case <-s.Ready():
+			e.say(flags.greeting(prefix, link, len(folder.Roster().Machines())))
+		case <-ctx.Done():
+		}
+	}()
+	return s.Serve(ctx)
+}
+
+// greeting says what is served where.
+func (f *serveFlags) greeting(prefix netip.Prefix, link string, machines int) string {
+	who := "DHCP on port 67 and 4011"
+	switch {
+	case f.noDHCP:
+		who = "no DHCP"
+	case f.proxy:
+		who = "DHCP as a proxy on port 67 and 4011"
+	case f.pool != "":
+		who += ", addresses " + f.pool
+	default:
+		who += ", addresses only for machines with netboot.address"
+	}
+	return fmt.Sprintf("serving %d machines on %s (%s): %s; TFTP on port 69; HTTP on port %d", machines, link, prefix, who, f.port)
+}
+
+// dhcp is the DHCP server that the flags want; nil: none.
+func (f *serveFlags) dhcp(prefix netip.Prefix, link string) (*dhcp.Server, error) {
+	if f.noDHCP {
+		return nil, nil
+	}
+	s := &dhcp.Server{Links: []dhcp.Link{{Name: link, Address: prefix.Addr()}}}
+	if f.proxy {
+		if f.pool != "" || f.router != "" || len(f.dns) > 0 {
+			return nil, usageError("with --proxy the other server gives addresses: leave --pool, --router and --dns out")
+		}
+		s.Mode = dhcp.Proxy
+		return s, nil
+	}
+	subnet := dhcp.Subnet{Prefix: prefix.Masked()}
+	var err error
+	if f.pool != "" {
+		first, last, ok := strings.Cut(f.pool, "-")
+		r := dhcp.Range{}
+		r.First, err = netip.ParseAddr(first)
+		if err == nil {
+			r.Last, err = netip.ParseAddr(last)
+		}
+		if !ok || err != nil || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
+			return nil, usageError("--pool %s: want FIRST-LAST, two addresses of %s", f.pool, prefix.Masked())
+		}
+		subnet.Pools = []dhcp.Range{r}
+	}
+	if f.router != "" {
+		if subnet.Router, err = netip.ParseAddr(f.router); err != nil {
+			return nil, usageError("--router %s is no address", f.router)
+		}
+	}
+	for _, text := range f.dns {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, usageError("--dns %s is no address", text)
+		}
+		subnet.DNS = append(subnet.DNS, a)
+	}
+	s.Subnets = []dhcp.Subnet{subnet}
+	return s, nil
+}
+
+// builds makes the machines' systems.
+func (e *Env) builds(ctx context.Context, b *build.Builder, flags *serveFlags) *netboot.Builds {
+	return &netboot.Builds{
+		Context: ctx,
+		Make: func(ctx context.Context, d *machine.Definition) (*netboot.System, error) {
+			result, err := b.Build(ctx, d, flags.build.options(plan.Bootable))
+			if err != nil {
+				return nil, err
+			}
+			made, err := b.Boot(ctx, result, boot.RAM)
+			if err != nil {
+				return nil, err
+			}
+			return &netboot.System{Version: made.Key, Kernel: made.Kernel, Initrd: made.Initrd, Cmdline: made.Cmdline, Memory: made.Memory}, nil
+		},
+		Note: func(name string, s *netboot.System, err error) {
+			if err != nil {
+				e.say(fmt.Sprintf("%s cannot be built: %v", name, err))
+				return
+			}
+			e.say(fmt.Sprintf("%s is ready: version %.12s", name, s.Version))
+		},
+	}
+}
+
+var serveOutput sync.Mutex
+
+// event prints what happened.
+func (e *Env) event(ev fleet.Event) {
+	serveOutput.Lock()
+	defer serveOutput.Unlock()
+	if e.opt.json {
+		if data, err := json.Marshal(ev); err == nil {
+			fmt.Fprintf(e.Stdout, "%s\n", data)
+		}
+		return
+	}
+	fmt.Fprintln(e.Stdout, netboot.Line(ev))
+}
+
+// say prints what the server itself has to say.
+func (e *Env) say(text string) {
+	serveOutput.Lock()
+	defer serveOutput.Unlock()
+	fmt.Fprintln(e.Stderr, text)
+}
