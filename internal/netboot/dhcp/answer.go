@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sort"
+	"sync"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
@@ -13,10 +14,13 @@ import (
 // and who the server is.
 func answer(r *Request, kind dhcpv4.MessageType, server netip.Addr) *dhcpv4.DHCPv4 {
 	p := r.Packet
-	a := &dhcpv4.DHCPv4{
+	a := answers.Get().(*dhcpv4.DHCPv4)
+	options := a.Options
+	clear(options)
+	*a = dhcpv4.DHCPv4{
 		OpCode: dhcpv4.OpcodeBootReply, HWType: p.HWType, TransactionID: p.TransactionID, Flags: p.Flags,
 		ClientIPAddr: net.IPv4zero, YourIPAddr: net.IPv4zero, ServerIPAddr: net.IPv4zero,
-		GatewayIPAddr: p.GatewayIPAddr, ClientHWAddr: p.ClientHWAddr, Options: make(dhcpv4.Options, 24),
+		GatewayIPAddr: p.GatewayIPAddr, ClientHWAddr: p.ClientHWAddr, Options: options,
 	}
 	a.Options[53] = []byte{byte(kind)}
 	a.Options[54] = server.AsSlice()
@@ -28,6 +32,10 @@ func answer(r *Request, kind dhcpv4.MessageType, server netip.Addr) *dhcpv4.DHCP
 	}
 	return a
 }
+
+// answers are used again once they are encoded: their maps are most of the
+// work of an answer. Nothing may keep one after send.
+var answers = sync.Pool{New: func() any { return &dhcpv4.DHCPv4{Options: make(dhcpv4.Options, 24)} }}
 
 // protocol lists the options that only the server itself may set.
 var protocol = map[uint8]bool{

@@ -29,6 +29,7 @@ type wish struct {
 type found struct {
 	e     *entry
 	check bool   // the network has to be asked before it is offered
+	low   bool   // few addresses are left that were asked for ahead
 	why   string // a problem that people should hear of
 }
 
@@ -60,6 +61,7 @@ func (l *Leases) offer(p *pool, w *wish) (found, error) {
 		}
 	}
 	n, check, ok := p.nextReady(w, l)
+	out.low = w.check && !p.asking && len(p.ready) < stock/2
 	if !ok {
 		e := l.oldest(p, w.now)
 		if e == nil || w.taken(address(e.addr)) {

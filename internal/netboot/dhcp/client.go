@@ -1,7 +1,7 @@
 package dhcp
 
 import (
-	"fmt"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,21 +77,20 @@ func (cs *clients) stage(name string, now time.Duration) string {
 // firmwareOf names the make of a client's firmware: OUI, vendor class,
 // architectures and the form of its UUID.
 func firmwareOf(r *Request) string {
-	var b strings.Builder
+	b := make([]byte, 0, 96)
 	hw := r.Packet.ClientHWAddr
-	fmt.Fprintf(&b, "%x|%s|", []byte(hw[:min(3, len(hw))]), r.VendorClass)
+	b = hex.AppendEncode(b, hw[:min(3, len(hw))])
+	b = append(append(b, '|'), r.VendorClass...)
 	for i, c := range r.ArchCodes {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(strconv.Itoa(int(c)))
+		b = append(b, "|,"[min(i, 1)])
+		b = strconv.AppendInt(b, int64(c), 10)
 	}
 	v := r.Packet.Options[optUUID]
-	fmt.Fprintf(&b, "|uuid%d", len(v))
+	b = strconv.AppendInt(append(b, "|uuid"...), int64(len(v)), 10)
 	if len(v) > 0 {
-		fmt.Fprintf(&b, ":%d", v[0])
+		b = strconv.AppendInt(append(b, ':'), int64(v[0]), 10)
 	}
-	return b.String()
+	return string(b)
 }
 
 // next chooses the recipe for a DISCOVER of firmware. The recipe that its make

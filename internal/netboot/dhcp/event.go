@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -60,7 +61,7 @@ func (n *note) event(wall time.Time) fleet.Event {
 		e.Address = a.String()
 	}
 	f := make(map[string]string, 12)
-	f["xid"] = fmt.Sprintf("%08x", r.XID)
+	f["xid"] = hex.EncodeToString(r.Packet.TransactionID[:])
 	set := func(key, value string) {
 		if value != "" {
 			f[key] = value

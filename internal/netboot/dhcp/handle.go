@@ -191,6 +191,9 @@ func (s *Server) discover(r *Request, p *pool, d *Decision, wish *wish, in *inco
 		n = n.problem(f.why)
 	}
 	s.note(w, n)
+	if f.low {
+		s.restock(p, in.link)
+	}
 	if f.check {
 		s.ask(r, p, d, f.e, in, w)
 		return
@@ -276,6 +279,7 @@ func (s *Server) send(a *dhcpv4.DHCPv4, r *Request, in *incoming, list *[]outgoi
 	o := outgoing{link: in.link, port: in.port, from: in.link.address(), data: data, note: n}
 	o.to, o.hw = destination(a, r, in)
 	*list = append(*list, o)
+	answers.Put(a)
 }
 
 // destination is where an answer goes (RFC 2131, 4.1). hw is set when the
