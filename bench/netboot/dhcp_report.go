@@ -11,7 +11,8 @@ func dhcpTable(b *bench, all map[string][]dhcpResult) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "## DHCP: DISCOVER to ACK, %d new clients\n\n", b.clients)
 	out.WriteString("Median of the rounds and their spread; a lease counts from the first DISCOVER to the ACK, and a packet without an\n" +
-		"answer is sent again after a second. Each server is as it is by default, with a new lease file on the same disk.\n")
+		"answer is sent again after a second. Each server is as it is by default, with a new lease file on the same disk,\n" +
+		"and was started three seconds before: slipway has then asked the network for the addresses that it offers.\n")
 	for i, n := range underWay {
 		fmt.Fprintf(&out, "\n%d machines under way at once:\n\n| server | by default | leases/s | p50 ms | p99 ms | sent again | slipway is |\n|---|---|---|---|---|---|---|\n", n)
 		ours := 0.0

@@ -61,7 +61,7 @@ func (l *Leases) offer(p *pool, w *wish) (found, error) {
 		}
 	}
 	n, check, ok := p.nextReady(w, l)
-	out.low = w.check && !p.asking && len(p.ready) < stock/2
+	out.low = w.check && !p.asking && len(p.ready) < stock*3/4
 	if !ok {
 		e := l.oldest(p, w.now)
 		if e == nil || w.taken(address(e.addr)) {

@@ -76,7 +76,9 @@ func fillBoot(a *dhcpv4.DHCPv4, r *Request, c chosen, alone bool) {
 	if r.Kind == KindIPXE && alone {
 		a.Options[optIPXE] = []byte{ipxeNoPXEDHCP, 1, 1}
 	}
-	if c.recipe != RecipeHeader {
+	// Without a file there is no class either: firmware then gives up at once
+	// and takes its next boot entry, and does not look for a boot server.
+	if c.recipe != RecipeHeader && c.file != "" {
 		if class := classFor(r); class != "" {
 			a.Options[optClass] = []byte(class)
 		}

@@ -70,6 +70,12 @@ func TestFirmwareIsTold(t *testing.T) {
 	if offer.BootFileName != "snponly.efi" || b.policy.asked[len(b.policy.asked)-1].Arch.Boot != "bios" {
 		t.Errorf("old firmware: %s", offer.Summary())
 	}
+	// A machine that has nothing to boot is not held up: no class, no file.
+	b.policy.machines["52:54:00:00:00:06"] = Decision{}
+	offer, _ = b.one(discover("52:54:00:00:00:06", pxe7...))
+	if offer.Options[60] != nil || offer.Options[43] != nil || offer.BootFileName != "" || !toAddr(offer.YourIPAddr).IsValid() {
+		t.Errorf("nothing to boot: %s", offer.Summary())
+	}
 	// U-Boot reads the header only.
 	offer, _ = b.one(discover("52:54:00:00:00:05", withText(60, "U-Boot.armv8"), with(93, 0, 22)))
 	if offer.BootFileName != "snponly.efi" || toAddr(offer.ServerIPAddr) != self || offer.Options[43] != nil {

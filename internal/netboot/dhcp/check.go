@@ -17,8 +17,11 @@ const (
 	answerTime = 150 * time.Millisecond
 	// routedTime is the same where the answer comes through routers.
 	routedTime = 400 * time.Millisecond
-	// stock is how many addresses are asked for ahead.
-	stock = 1024
+	// stock is how many addresses are asked for ahead: a hall of machines that
+	// is switched on finds them all. It is filled again when the rush is over,
+	// restTime later, or at once when a quarter is left.
+	stock    = 2048
+	restTime = 300 * time.Millisecond
 	// askPace is how many questions are sent at once, with a rest after them.
 	askPace = 128
 	askRest = 5 * time.Millisecond
@@ -124,8 +127,7 @@ func (s *Server) inUse(w *work, n uint32, by string) {
 	s.say(w, "dhcp.conflict", by, a, a+" is in use by "+by+", which has no lease: it is not offered; give the machine a reservation, or take the address out of the pool")
 }
 
-// restock asks for the next addresses of a pool ahead of time, when few are
-// left that were asked for lately.
+// restock fills the stock of a pool, now or when the rush is over.
 func (s *Server) restock(p *pool, link *link) {
 	if s.NoConflictCheck || !link.canAsk() {
 		return
@@ -137,10 +139,24 @@ func (s *Server) restock(p *pool, link *link) {
 		p.mark(p.ready[0].addr, false)
 		p.ready = p.ready[1:]
 	}
-	if p.asking || len(p.ready) > stock/2 {
+	left := len(p.ready)
+	if p.asking || left >= stock*3/4 {
 		l.mu.Unlock()
 		return
 	}
+	p.asking = true
+	l.mu.Unlock()
+	if left < stock/4 {
+		s.askAhead(p, link)
+		return
+	}
+	time.AfterFunc(restTime, func() { s.askAhead(p, link) })
+}
+
+// askAhead asks for as many addresses as the stock has room for.
+func (s *Server) askAhead(p *pool, link *link) {
+	l := s.Leases
+	l.mu.Lock()
 	var addrs []uint32
 	for len(p.ready)+len(addrs) < stock {
 		n, ok := p.take()

@@ -95,7 +95,7 @@ var serversOnly = []bpf.Instruction{
 // answer ARP yet.
 func (s *sockets) sendFrame(o *outgoing) error {
 	b := udpPacket(o.from, o.to.Addr(), serverPort, clientPort, o.data)
-	to := &unix.SockaddrLinklayer{Protocol: swap(unix.ETH_P_IP), Ifindex: s.link.index, Halen: 6}
+	to := &unix.SockaddrLinklayer{Protocol: swap(unix.ETH_P_IP), Ifindex: s.index, Halen: 6}
 	copy(to.Addr[:], o.hw)
 	return s.transmit(s.frames, b, to)
 }
@@ -185,13 +185,13 @@ func sum(b []byte, start uint32) uint16 {
 // whoHas sends an ARP probe: a request without a sender's address, so that
 // nobody's table changes (RFC 5227, 2.1.1).
 func (s *sockets) whoHas(addr uint32) error {
-	if s.arp == nil || len(s.link.hw) != 6 {
+	if s.arp == nil || len(s.hw) != 6 {
 		return errors.New("no ARP on this link")
 	}
 	b := [28]byte{0, 1, 8, 0, 6, 4, 0, 1}
-	copy(b[8:], s.link.hw)
+	copy(b[8:], s.hw)
 	binary.BigEndian.PutUint32(b[24:], addr)
-	to := &unix.SockaddrLinklayer{Protocol: swap(unix.ETH_P_ARP), Ifindex: s.link.index, Halen: 6}
+	to := &unix.SockaddrLinklayer{Protocol: swap(unix.ETH_P_ARP), Ifindex: s.index, Halen: 6}
 	copy(to.Addr[:], []byte{255, 255, 255, 255, 255, 255})
 	return s.transmit(s.arp, b[:], to)
 }
@@ -258,16 +258,16 @@ func (s *sockets) hearServers() error {
 // findRivals asks, as a machine that boots would, who else answers here: at
 // the start of a session, three times, as packets are lost.
 func (l *link) findRivals(ctx context.Context) {
-	hw := append([]byte{0x02}, l.hw[min(1, len(l.hw)):]...) // a local address made of the interface's own
 	for i := range 3 {
 		socks := l.sockets()
-		if socks == nil || len(hw) != 6 {
+		if socks == nil || len(socks.hw) != 6 {
 			return
 		}
+		hw := append([]byte{}, socks.hw...) // a local address made of the interface's own
 		hw[0] = 0x02 | byte(i)<<4
 		now := time.Now().UnixNano()
 		data := discoverRivals(hw, [4]byte{byte(now >> 24), byte(now >> 16), byte(now >> 8), byte(now)})
-		everybody := &unix.SockaddrLinklayer{Protocol: swap(unix.ETH_P_IP), Ifindex: l.index, Halen: 6}
+		everybody := &unix.SockaddrLinklayer{Protocol: swap(unix.ETH_P_IP), Ifindex: socks.index, Halen: 6}
 		copy(everybody.Addr[:], []byte{255, 255, 255, 255, 255, 255})
 		none, all := netip.AddrFrom4([4]byte{}), netip.AddrFrom4([4]byte{255, 255, 255, 255})
 		socks.transmit(socks.frames, udpPacket(none, all, clientPort, serverPort, data), everybody)

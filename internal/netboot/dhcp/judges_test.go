@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
 	"slipway/internal/fleet"
 )
 
@@ -26,6 +29,10 @@ import (
 func TestMain(m *testing.M) {
 	if config := os.Getenv("SLIPWAY_DHCP_SERVE"); config != "" {
 		serveChild(config)
+		return
+	}
+	if relay := os.Getenv("SLIPWAY_DHCP_RELAY"); relay != "" {
+		relayChild(addr(relay))
 		return
 	}
 	os.Exit(m.Run())
@@ -38,6 +45,7 @@ type childConfig struct {
 	Pool         Range
 	Boot         *Boot
 	Reservations map[string]netip.Addr
+	Routed       bool // also serves 10.8.0.0/24, which is behind the client
 }
 
 // serveChild serves on srv0 and prints events, one JSON a line.
@@ -55,6 +63,9 @@ func serveChild(config string) {
 	sink := fleet.SinkFunc(func(e fleet.Event) { events.mu.Lock(); out.Encode(e); events.mu.Unlock() })
 	s := &Server{Mode: c.Mode, Links: []Link{{Name: "srv0"}}, Policy: p, Events: sink,
 		Subnets: []Subnet{{Prefix: network, Pools: []Range{c.Pool}, Router: self, DNS: []netip.Addr{self}, Domain: "test", Lease: 10 * time.Minute}}}
+	if c.Routed {
+		s.Subnets = append(s.Subnets, Subnet{Prefix: network2, Pools: []Range{{addr("10.8.0.10"), addr("10.8.0.20")}}})
+	}
 	if c.Leases != "" {
 		l, err := OpenLeases(c.Leases)
 		if err != nil {
@@ -70,6 +81,29 @@ func serveChild(config string) {
 	if err := s.Serve(ctx); err != nil {
 		sink(fleet.Event{Kind: "failed", Problem: err.Error()})
 	}
+}
+
+// relayChild sends one relayed DISCOVER and prints the address that is offered.
+func relayChild(relay netip.Addr) {
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: relay.AsSlice(), Port: serverPort})
+	if err != nil {
+		panic(err)
+	}
+	p := discover(mac2, func(p *dhcpv4.DHCPv4) { p.GatewayIPAddr = relay.AsSlice() })
+	if _, err := c.WriteTo(p.ToBytes(), &net.UDPAddr{IP: self.AsSlice(), Port: serverPort}); err != nil {
+		panic(err)
+	}
+	buf := make([]byte, maxPacket)
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	n, _, err := c.ReadFrom(buf)
+	if err != nil {
+		panic(err)
+	}
+	offer, err := dhcpv4.FromBytes(buf[:n])
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(toAddr(offer.YourIPAddr))
 }
 
 // net is the pair of namespaces.
@@ -276,6 +310,30 @@ func TestConflictOnTheWire(t *testing.T) {
 	out := n.judge("udhcpc", "-n", "-q", "-f", "-i", "cli0", "-s", "/bin/true", "-x", "0x3d:0102030405", "-r", "10.9.0.101")
 	if !strings.Contains(out, "lease of 10.9.0.1") || strings.Contains(out, "lease of 10.9.0.100 ") {
 		t.Errorf("udhcpc says:\n%s", out)
+	}
+}
+
+// Behind a router it is a ping that finds who uses an address.
+func TestConflictBehindRelay(t *testing.T) {
+	n := newNet(t)
+	n.ip("-n", n.client, "address", "add", "10.9.0.2/24", "dev", "cli0")
+	n.ip("-n", n.client, "link", "set", "lo", "up")
+	n.ip("-n", n.client, "address", "add", "10.8.0.1/32", "dev", "lo")
+	n.ip("-n", n.client, "address", "add", "10.8.0.10/32", "dev", "lo")
+	n.ip("-n", n.server, "route", "add", "10.8.0.0/24", "via", "10.9.0.2")
+	s := n.serve(childConfig{Routed: true})
+	s.until("ready")
+	cmd := exec.Command("ip", "netns", "exec", n.client, os.Args[0])
+	cmd.Env = append(os.Environ(), "SLIPWAY_DHCP_RELAY=10.8.0.1")
+	out, err := cmd.CombinedOutput()
+	if got := strings.TrimSpace(string(out)); err != nil || got != "10.8.0.11" {
+		t.Errorf("offered %s, want 10.8.0.11: 10.8.0.10 is in use", got)
+	}
+	if e := s.until("dhcp.conflict"); e.Address != "10.8.0.10" {
+		t.Errorf("event %+v", e)
+	}
+	if e := s.until("dhcp.offer"); e.Address != "10.8.0.11" || e.Fields["relay"] != "10.8.0.1" {
+		t.Errorf("event %+v", e)
 	}
 }
 

@@ -22,8 +22,6 @@ type link struct {
 
 	mu    sync.RWMutex
 	addr  netip.Addr
-	index int
-	hw    net.HardwareAddr
 	socks *sockets // nil: the interface is gone
 }
 
@@ -71,9 +69,9 @@ func (l *link) open() error {
 		return err
 	}
 	l.mu.Lock()
-	l.index, l.hw, l.addr = index, hw, addr
+	l.addr = addr
 	l.mu.Unlock()
-	socks, err := openSockets(l, index, addr)
+	socks, err := openSockets(l, index, hw, addr)
 	if err != nil {
 		return err
 	}
@@ -155,7 +153,7 @@ func (l *link) session(ctx context.Context) {
 	if socks.ears != nil && !l.s.NoRivalCheck {
 		all.Go(func() { l.findRivals(ctx) })
 	}
-	why := l.wait(ctx, broken)
+	why := l.wait(ctx, socks, broken)
 	l.close()
 	all.Wait()
 	if ctx.Err() == nil && why != "" {
@@ -164,7 +162,7 @@ func (l *link) session(ctx context.Context) {
 }
 
 // wait returns the reason for which a session ends.
-func (l *link) wait(ctx context.Context, broken <-chan error) string {
+func (l *link) wait(ctx context.Context, socks *sockets, broken <-chan error) string {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -184,9 +182,9 @@ func (l *link) wait(ctx context.Context, broken <-chan error) string {
 			switch {
 			case err != nil:
 				return err.Error()
-			case index != l.index || !bytes.Equal(hw, l.hw):
+			case index != socks.index || !bytes.Equal(hw, socks.hw):
 				return "the interface was replaced by another of its name"
-			case addr != l.addr:
+			case addr != l.address():
 				return "its address changed to " + addr.String()
 			}
 		}

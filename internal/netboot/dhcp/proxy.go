@@ -62,6 +62,10 @@ func (s *Server) bootServer(r *Request, in *incoming, w *work) {
 	s.note(w, n)
 	c := s.bootFor(r, &d)
 	c.recipe = RecipeDirect
+	if c.file == "" {
+		s.note(w, s.event(r, "dhcp.ack").of(&d).boot(c).text("no answer: there is nothing to boot for it"))
+		return
+	}
 	a := answer(r, dhcpv4.MessageTypeAck, r.Server)
 	a.ClientIPAddr = r.Packet.ClientIPAddr
 	extra(a, d.Options)

@@ -17,9 +17,11 @@ import (
 // sockets are those of one interface: two UDP ports, and, where the process
 // may have them, sockets for frames.
 type sockets struct {
-	link *link
-	dhcp *port
-	pxe  *port // nil: no boot server
+	link  *link
+	index int // of the interface
+	hw    net.HardwareAddr
+	dhcp  *port
+	pxe   *port // nil: no boot server
 
 	frames *os.File // sends to hardware addresses
 	arp    *os.File // asks and hears who uses addresses
@@ -33,8 +35,8 @@ const receiveBuffer = 4 << 20
 // openSockets makes all sockets. One per interface, bound to it: the answer
 // leaves where the question came in, and another server on another interface
 // is not in the way.
-func openSockets(l *link, index int, addr netip.Addr) (*sockets, error) {
-	s := &sockets{link: l}
+func openSockets(l *link, index int, hw net.HardwareAddr, addr netip.Addr) (*sockets, error) {
+	s := &sockets{link: l, index: index, hw: hw}
 	dhcp, err := listen(l.cfg.Name, serverPort)
 	if err != nil {
 		return nil, err
