@@ -25,11 +25,11 @@ var rows = []struct {
 
 // bench is one run.
 type bench struct {
-	dir             string
-	self            string // this program
-	runs            int
-	clients         int
-	server, client  string // network namespaces
+	dir            string
+	self           string // this program
+	runs           int
+	clients        int
+	server, client string // network namespaces
 }
 
 func main() {
