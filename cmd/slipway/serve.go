@@ -6,19 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"slipway/internal/boot"
 	"slipway/internal/build"
 	"slipway/internal/fleet"
+	"slipway/internal/fleet/natsstore"
 	"slipway/internal/machine"
 	"slipway/internal/netboot"
 	"slipway/internal/netboot/dhcp"
 	"slipway/internal/plan"
+	"slipway/internal/web"
 )
 
 // serveFlags are the flags of serve.
@@ -99,16 +104,22 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 		}
 		defer s.DHCP.Leases.Close()
 	}
-	if s.Fleet, err = fleet.New(ctx, fleet.NewMemory(fleet.Limits{}), fleet.Options{}); err != nil {
+	records, err := natsstore.Open(filepath.Join(b.Store.Dir(), "serve", link, "records"), fleet.Limits{})
+	if err != nil {
 		return err
 	}
+	if s.Fleet, err = fleet.New(ctx, records, fleet.Options{}); err != nil {
+		return errors.Join(err, records.Close())
+	}
 	defer s.Fleet.Close()
+	s.Pages = web.New(ctx, s.Fleet, web.Options{Actions: pageActions(s.Fleet, folder)})
 	builds := e.builds(ctx, b, flags)
 	defer builds.Wait()
 	defer stop()
 	s.Roster, s.Images, s.Sink = folder.Roster, builds, fleet.SinkFunc(e.event)
 	renew := func(names []string) {
 		for _, name := range names {
+			e.declare(ctx, s.Fleet, folder.Roster().Named(name))
 			if m := folder.Roster().Named(name); m != nil && m.Mode == "ram" {
 				builds.Renew(m)
 			}
@@ -144,7 +155,8 @@ func (f *serveFlags) greeting(prefix netip.Prefix, link string, machines int) st
 	default:
 		who += ", addresses only for machines with netboot.address"
 	}
-	return fmt.Sprintf("serving %d machines on %s (%s): %s; TFTP on port 69; HTTP on port %d", machines, link, prefix, who, f.port)
+	return fmt.Sprintf("serving %d machines on %s (%s): %s; TFTP on port 69; HTTP on port %d\npage: http://%s (for this computer)",
+		machines, link, prefix, who, f.port, netip.AddrPortFrom(prefix.Addr(), uint16(f.port)))
 }
 
 // dhcp is the DHCP server that the flags want; nil: none.
@@ -211,6 +223,47 @@ func (e *Env) builds(ctx context.Context, b *build.Builder, flags *serveFlags) *
 				return
 			}
 			e.say(fmt.Sprintf("%s is ready: version %.12s", name, s.Version))
+		},
+	}
+}
+
+// declare makes a machine known before it is heard of.
+func (e *Env) declare(ctx context.Context, f *fleet.Fleet, m *netboot.Machine) {
+	if m == nil {
+		return
+	}
+	err := f.Update(ctx, m.Name, func(n *fleet.Node) error {
+		n.Name, n.Definition, n.Mode = m.Name, m.Place, m.Mode
+		for _, mac := range m.Match.MAC {
+			if mac = strings.ToLower(mac); !slices.Contains(n.Clients, mac) {
+				n.Clients = append(n.Clients, mac)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		e.say(err.Error())
+	}
+}
+
+// pageActions are what the page's buttons do.
+func pageActions(f *fleet.Fleet, folder *netboot.Folder) web.Actions {
+	return web.Actions{
+		Reinstall: func(ctx context.Context, name string) error {
+			m := folder.Roster().Named(name)
+			if m == nil || m.Mode != "install" {
+				return fmt.Errorf("%s is no machine that is installed (netboot: {mode: install})", name)
+			}
+			_, err := f.Give(ctx, name, "install", "the page", 24*time.Hour)
+			return err
+		},
+		Definition: func(_ context.Context, name string) (string, error) {
+			m := folder.Roster().Named(name)
+			if m == nil {
+				return "", fmt.Errorf("no definition matches %s", name)
+			}
+			text, err := os.ReadFile(m.File)
+			return string(text), err
 		},
 	}
 }

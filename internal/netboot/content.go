@@ -103,9 +103,13 @@ func (s *Server) openTFTP(_ context.Context, r tftp.Request) (tftp.Answer, error
 		about.Client, about.Machine = claim.Client, claim.Machine
 		name, base = bare, s.base(r.Local)+"/b/"+t+"/"
 	}
-	if name == autoexecName && base != "" {
+	if name == autoexecName {
 		about.Fields = map[string]string{fleet.FieldFile: name}
-		return tftp.Answer{File: tftp.Bytes(ipxe.Hello(base)), About: about}, nil
+		script := []byte{} // iPXE takes it for none, and asks DHCP
+		if base != "" {
+			script = ipxe.Hello(base)
+		}
+		return tftp.Answer{File: tftp.Bytes(script), About: about}, nil
 	}
 	c, err := s.loader(name, about)
 	if err != nil {

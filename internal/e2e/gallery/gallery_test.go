@@ -37,6 +37,7 @@ var targets = map[string]string{
 	"hello-arm64":   "vm,uefi,ram",
 	"squashfs-root": "bios",
 	"ram-system":    "ram",
+	"netboot-node":  "netboot",
 	"uki":           "uefi",
 	"systemd-boot":  "uefi",
 	"serial-btrfs":  "bios",

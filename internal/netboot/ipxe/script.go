@@ -48,6 +48,7 @@ func literal(text string) string {
 // machine says of itself: at base, an absolute address that ends with a slash.
 func Hello(base string) []byte {
 	s := begin("slipway: who are you")
+	s.line("isset ${netX/ip} || dhcp ||") // as autoexec.ipxe it comes before any address
 	s.line("set slipway-tries:int32 0")
 	s.line(":ask")
 	s.line("chain --autofree %sscript.ipxe?mac=${netX/mac}&uuid=${uuid}&serial=${serial:uristring}&asset=${asset:uristring}"+

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,11 +83,30 @@ func (b *body) Start() (supervisor.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := started.(vm.Fetched)
+	r := run{started.(vm.Fetched), b}
 	b.mu.Lock()
-	b.run = run
+	b.run = r
 	b.mu.Unlock()
-	return run, nil
+	return r, nil
+}
+
+// run is one run of the machine.
+type run struct {
+	vm.Fetched
+	b *body
+}
+
+// Explain says why the machine is not further, as slipway boot why would.
+func (r run) Explain() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	name := r.b.host.Spec.Definition.Name
+	events, err := r.b.fleet.Events(ctx, name, time.Time{}, 0)
+	if err != nil || len(events) == 0 {
+		return "the boot server heard nothing of the machine: its firmware found no card to boot from"
+	}
+	why := fleet.Why(name, events, time.Now())
+	return strings.TrimSpace(strings.Join([]string{why.Text, why.Detail, why.Cure}, " "))
 }
 
 // Close ends the server.

@@ -85,6 +85,12 @@ type Staged interface {
 	Waiting() (stage string, left time.Duration)
 }
 
+// Explained is a Run that knows more about a stage that does not end.
+type Explained interface {
+	// Explain says what was seen and what to do; empty: nothing is known.
+	Explain() string
+}
+
 // Stage is the end of a step on the way up.
 type Stage struct {
 	Name string

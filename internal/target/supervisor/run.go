@@ -169,7 +169,13 @@ func (r *incarnation) overdue(begin time.Time) error {
 		return nil
 	}
 	if stage, left := staged.Waiting(); left <= 0 {
-		return &StageError{stage, fmt.Errorf("stage %s did not end in %s", stage, time.Since(begin).Round(100*time.Millisecond))}
+		err := fmt.Errorf("stage %s did not end in %s", stage, time.Since(begin).Round(100*time.Millisecond))
+		if x, ok := r.Run.(Explained); ok {
+			if why := x.Explain(); why != "" {
+				err = fmt.Errorf("%w: %s", err, why)
+			}
+		}
+		return &StageError{stage, err}
 	}
 	return nil
 }
