@@ -20,7 +20,7 @@ const extendedStates = "var/lib/apt/extended_states"
 // others need them, so that "apt autoremove" works as after apt's own
 // installation. Packages that are marked already stay so.
 func (in *Installer) MarkAuto(packages []Package) error {
-	known, err := in.root.read(extendedStates)
+	known, err := in.root.Read(extendedStates)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("marking automatic packages: %w", err)
 	}
@@ -45,10 +45,10 @@ func (in *Installer) MarkAuto(packages []Package) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	if err := in.root.mkdirAll("var/lib/apt", 0o755); err != nil {
+	if err := in.root.MkdirAll("var/lib/apt", 0o755); err != nil {
 		return err
 	}
-	return in.root.write(extendedStates, b.Bytes(), 0o644)
+	return in.root.Write(extendedStates, b.Bytes(), 0o644)
 }
 
 // inCacheOrder sorts packages as apt goes through its cache: by a hash of the
@@ -73,24 +73,24 @@ func inCacheOrder(packages []Package) []Package {
 // that only its download user may enter.
 func (in *Installer) aptFolders() error {
 	uid := 0
-	if id, ok := in.ids.user("_apt"); ok {
+	if id, ok := in.ids.User("_apt"); ok {
 		uid = id
 	}
 	for _, dir := range []string{"var/lib/apt/lists", "var/cache/apt/archives"} {
-		if err := in.root.mkdirAll(dir+"/partial", 0o700); err != nil {
+		if err := in.root.MkdirAll(dir+"/partial", 0o700); err != nil {
 			return err
 		}
-		d, base, err := in.root.parent(dir + "/partial")
+		d, base, err := in.root.Parent(dir + "/partial")
 		if err != nil {
 			return err
 		}
-		if err := in.private(d.fd, base, uid); err != nil {
+		if err := in.root.Private(d.FD, base, uid); err != nil {
 			return err
 		}
-		if err := unix.UtimesNanoAt(d.fd, base, nil, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err := unix.UtimesNanoAt(d.FD, base, nil, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return err
 		}
-		if err := in.root.write(dir+"/lock", nil, 0o640); err != nil {
+		if err := in.root.Write(dir+"/lock", nil, 0o640); err != nil {
 			return err
 		}
 	}

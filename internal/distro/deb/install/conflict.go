@@ -1,10 +1,7 @@
 package install
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -85,10 +82,10 @@ func (j *job) compare(i int, e *tree.Entry, name string, st *unix.Stat_t) error 
 	case tree.Dir:
 		same = kind == unix.S_IFDIR
 	case tree.Symlink:
-		target, err := j.in.root.readlink(name)
+		target, err := j.in.root.Readlink(name)
 		same = err == nil && target == e.Target
 	case tree.File:
-		d, err := j.in.root.digest(name)
+		d, err := j.in.root.Digest(name)
 		same = err == nil && kind == unix.S_IFREG && d == e.Digest
 	default:
 		same = kind == unix.S_IFIFO || kind == unix.S_IFCHR || kind == unix.S_IFBLK
@@ -97,19 +94,4 @@ func (j *job) compare(i int, e *tree.Entry, name string, st *unix.Stat_t) error 
 		return fmt.Errorf("it differs from the one that %s of another architecture has installed", j.p.Name)
 	}
 	return nil
-}
-
-func (r *root) digest(name string) (d tree.Digest, err error) {
-	fd, err := r.open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return d, err
-	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return d, err
-	}
-	h.Sum(d[:0])
-	return d, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"slipway/internal/distro/deb/debfile"
+	"slipway/internal/distro/intree"
 )
 
 const (
@@ -55,7 +56,7 @@ type database struct {
 	root    *root
 	native  string
 	records map[string]*record // by name:arch
-	stamp   stamp
+	stamp   intree.Stamp
 	dirty   bool
 
 	files map[string][]*record // who lists a path; without leading slash
@@ -83,17 +84,17 @@ func (d *database) load() error {
 }
 
 func (d *database) loadStatus() error {
-	st, err := d.root.stat(statusFile)
+	st, err := d.root.Stat(statusFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if stampOf(&st) == d.stamp {
+	if intree.StampOf(&st) == d.stamp {
 		return nil
 	}
-	data, err := d.root.read(statusFile)
+	data, err := d.root.Read(statusFile)
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (d *database) loadStatus() error {
 		data = rest
 		d.records[r.name+":"+r.arch] = r
 	}
-	d.stamp, d.dirty = stampOf(&st), false
+	d.stamp, d.dirty = intree.StampOf(&st), false
 	return d.loadLists(before)
 }
 
@@ -147,7 +148,7 @@ func (d *database) loadLists(before map[string]*record) error {
 			d.records[id] = old
 			continue
 		}
-		data, err := d.root.read(infoDir + "/" + r.key() + ".list")
+		data, err := d.root.Read(infoDir + "/" + r.key() + ".list")
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -224,14 +225,14 @@ func (d *database) flush() error {
 		}
 		b.Write(r.raw)
 	}
-	if err := d.root.write(statusFile, b.Bytes(), 0o644); err != nil {
+	if err := d.root.Write(statusFile, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("writing the package database: %w", err)
 	}
-	st, err := d.root.stat(statusFile)
+	st, err := d.root.Stat(statusFile)
 	if err != nil {
 		return err
 	}
-	d.stamp, d.dirty = stampOf(&st), false
+	d.stamp, d.dirty = intree.StampOf(&st), false
 	return nil
 }
 
@@ -247,7 +248,7 @@ func (r *record) render() {
 
 // ran is called when a program has run in the tree.
 func (in *Installer) ran() error {
-	in.root.forget()
-	in.ids.forget()
+	in.root.Forget()
+	in.ids.Forget()
 	return in.db.load()
 }

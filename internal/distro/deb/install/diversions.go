@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"slipway/internal/distro/intree"
 )
 
 // diversion is a record of dpkg-divert(1).
@@ -17,7 +19,7 @@ type diversion struct {
 
 type diversions struct {
 	from, to map[string]diversion
-	stamp    stamp
+	stamp    intree.Stamp
 }
 
 func (d *diversions) load(r *root) error {
@@ -59,7 +61,7 @@ type override struct {
 
 type overrides struct {
 	byPath map[string]override
-	stamp  stamp
+	stamp  intree.Stamp
 }
 
 func (o *overrides) load(r *root) error {
@@ -71,14 +73,14 @@ func (o *overrides) load(r *root) error {
 	if len(data) == 0 {
 		return nil
 	}
-	ids := newOwners(r)
+	ids := intree.NewOwners(r)
 	for line := range bytes.Lines(data) {
 		f := strings.SplitN(strings.TrimSuffix(string(line), "\n"), " ", 4)
 		if len(f) != 4 {
 			return fmt.Errorf("reading /%s/statoverride: line %q", adminDir, line)
 		}
-		uid, okUser := overrideID(f[0], ids.user)
-		gid, okGroup := overrideID(f[1], ids.group)
+		uid, okUser := overrideID(f[0], ids.User)
+		gid, okGroup := overrideID(f[1], ids.Group)
 		mode, err := strconv.ParseUint(f[2], 8, 12)
 		if !okUser || !okGroup || err != nil {
 			return fmt.Errorf("reading /%s/statoverride: unknown user, group or mode in %q", adminDir, line)
@@ -98,19 +100,19 @@ func overrideID(s string, lookup func(string) (int, bool)) (int, bool) {
 
 // readChanged reads a file of the database unless it is the one that was read
 // last (fresh). A missing file is empty.
-func readChanged(r *root, name string, last *stamp) (data []byte, fresh bool, err error) {
-	st, err := r.stat(name)
+func readChanged(r *root, name string, last *intree.Stamp) (data []byte, fresh bool, err error) {
+	st, err := r.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		*last = stamp{}
+		*last = intree.Stamp{}
 		return nil, false, nil
 	}
 	if err != nil {
 		return nil, false, err
 	}
-	if stampOf(&st) == *last {
+	if intree.StampOf(&st) == *last {
 		return nil, true, nil
 	}
-	*last = stampOf(&st)
-	data, err = r.read(name)
+	*last = intree.StampOf(&st)
+	data, err = r.Read(name)
 	return data, false, err
 }

@@ -33,6 +33,7 @@ import (
 	"io"
 	"time"
 
+	"slipway/internal/distro/intree"
 	"slipway/internal/store"
 	"slipway/internal/tree"
 )
@@ -93,7 +94,7 @@ type Installer struct {
 	opt  Options
 	root *root
 	db   *database
-	ids  *owners
+	ids  *intree.Owners
 
 	extracted map[string]bool // SHA-256 of packages whose files are in place
 	devices   []tree.Entry
@@ -115,18 +116,18 @@ func New(opt Options) (*Installer, error) {
 	if opt.Unpacked == nil {
 		opt.Unpacked = func(string, *store.Pack, int) {}
 	}
-	r, err := openRoot(opt.Root)
+	r, err := intree.Open(opt.Root)
 	if err != nil {
 		return nil, err
 	}
-	in := &Installer{opt: opt, root: r, ids: newOwners(r), extracted: map[string]bool{}}
+	in := &Installer{opt: opt, root: r, ids: intree.NewOwners(r), extracted: map[string]bool{}}
 	in.db = newDatabase(r, opt.Arch)
 	if err := in.db.load(); err != nil {
-		r.close()
+		r.Close()
 		return nil, err
 	}
 	return in, nil
 }
 
 // Close releases the tree's descriptors. The tree stays as it is.
-func (in *Installer) Close() { in.root.close() }
+func (in *Installer) Close() { in.root.Close() }

@@ -50,7 +50,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.in.keepOwner = os.Getuid() != 0
+	b.in.root.KeepOwner = os.Getuid() != 0
 	t.Cleanup(b.in.Close)
 	return b
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"slipway/internal/distro/intree"
 	"slipway/internal/tree"
 )
 
@@ -51,7 +52,7 @@ func (x *extraction) pack(ctx context.Context, p Package) error {
 	x.job = j
 	entries := j.pack.Entries()
 	for i := range entries {
-		x.in.root.trim()
+		x.in.root.Trim()
 		if err := x.entry(i, &entries[i]); err != nil {
 			return fmt.Errorf("/%s: %w", entries[i].Path, err)
 		}
@@ -69,25 +70,25 @@ func (x *extraction) entry(i int, e *tree.Entry) error {
 		return x.folder(e, a)
 	}
 	r := x.in.root
-	d, base, err := r.parent(e.Path)
+	d, base, err := r.Parent(e.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = r.mkdirAll(path.Dir(e.Path), 0o755); err == nil {
-			d, base, err = r.parent(e.Path)
+		if err = r.MkdirAll(path.Dir(e.Path), 0o755); err == nil {
+			d, base, err = r.Parent(e.Path)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	x.touched[path.Dir(r.realPath(d, base))] = true
+	x.touched[path.Dir(r.RealPath(d, base))] = true
 	if e.Type == tree.File {
-		x.in.opt.Unpacked(r.realPath(d, base), x.job.pack, i)
+		x.in.opt.Unpacked(r.RealPath(d, base), x.job.pack, i)
 	}
 	err = x.job.create(i, e, e.Path, a)
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	var st unix.Stat_t
-	if err := unix.Fstatat(d.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fstatat(d.FD, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
 	if e.Type == tree.Symlink && st.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -102,52 +103,52 @@ func (x *extraction) folder(e *tree.Entry, a attrs) error {
 	r := x.in.root
 	err := x.job.create(0, e, e.Path, a)
 	if errors.Is(err, fs.ErrExist) {
-		st, err := r.lstat(e.Path)
+		st, err := r.Lstat(e.Path)
 		if err != nil {
 			return err
 		}
 		switch st.Mode & unix.S_IFMT {
 		case unix.S_IFDIR:
 		case unix.S_IFLNK:
-			if _, err := r.folder(e.Path); err == nil {
+			if _, err := r.Folder(e.Path); err == nil {
 				return nil
 			}
 			fallthrough
 		default:
 			return x.job.replace(0, e, e.Path, a, &st)
 		}
-		d, base, err := r.parent(e.Path)
+		d, base, err := r.Parent(e.Path)
 		if err != nil {
 			return err
 		}
-		if err := x.in.apply(d.fd, base, e.Type, a); err != nil {
+		if err := x.in.root.Apply(d.FD, base, e.Type, a); err != nil {
 			return err
 		}
 	} else if err != nil {
 		return err
 	}
-	d, base, err := r.parent(e.Path)
+	d, base, err := r.Parent(e.Path)
 	if err != nil {
 		return err
 	}
-	x.times[r.realPath(d, base)] = e.MTime
+	x.times[r.RealPath(d, base)] = e.MTime
 	return nil
 }
 
 // finish gives folders their time; making what is in them has changed it.
 func (x *extraction) finish() error {
 	for name, mtime := range x.times {
-		x.in.root.trim()
-		d, base, err := x.in.root.parent(name)
+		x.in.root.Trim()
+		d, base, err := x.in.root.Parent(name)
 		if err != nil {
 			return err
 		}
 		if name == "." {
-			d, base = &dir{fd: x.in.root.fd}, "."
+			d, base = &dir{FD: x.in.root.FD}, "."
 		}
-		set := func() error { return setTime(d.fd, base, mtime) }
+		set := func() error { return intree.SetTime(d.FD, base, mtime) }
 		if x.touched[name] {
-			set = func() error { return unix.UtimesNanoAt(d.fd, base, nil, unix.AT_SYMLINK_NOFOLLOW) }
+			set = func() error { return unix.UtimesNanoAt(d.FD, base, nil, unix.AT_SYMLINK_NOFOLLOW) }
 		}
 		if err := set(); err != nil && err != unix.ENOENT {
 			return &fs.PathError{Op: "utimes", Path: "/" + name, Err: err}
@@ -158,5 +159,5 @@ func (x *extraction) finish() error {
 
 // applyRoot sets the attributes of the tree's own directory.
 func (in *Installer) applyRoot(a attrs) error {
-	return in.apply(in.root.fd, ".", tree.Dir, a)
+	return in.root.Apply(in.root.FD, ".", tree.Dir, a)
 }

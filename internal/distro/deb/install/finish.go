@@ -20,12 +20,12 @@ var emptied = map[string]string{"run": "lock", "tmp": ""}
 // Finish removes what only the build needed. It is the last call on a tree;
 // calling it twice does no harm.
 func (in *Installer) Finish() error {
-	in.root.forget()
+	in.root.Forget()
 	if err := in.unguard(); err != nil {
 		return fmt.Errorf("finishing the tree: %w", err)
 	}
 	for _, name := range leftovers {
-		if err := in.root.remove(name); err != nil {
+		if err := in.root.Remove(name); err != nil {
 			return fmt.Errorf("finishing the tree: %w", err)
 		}
 	}
@@ -37,13 +37,13 @@ func (in *Installer) Finish() error {
 	if err := in.aptFolders(); err != nil {
 		return fmt.Errorf("finishing the tree: %w", err)
 	}
-	if err := in.removeMinted(); err != nil {
+	if err := in.root.RemoveMinted(func(name string) bool { return len(in.db.files[name]) > 0 }); err != nil {
 		return fmt.Errorf("removing keys that every machine makes for itself: %w", err)
 	}
 	if err := in.settleKeystore(); err != nil {
 		return fmt.Errorf("settling the dates of Java's certificates: %w", err)
 	}
-	if err := in.fillDev(); err != nil {
+	if err := in.root.FillDev(in.opt.Epoch); err != nil {
 		return fmt.Errorf("finishing the tree: %w", err)
 	}
 	if err := in.machineID(); err != nil {
@@ -53,7 +53,7 @@ func (in *Installer) Finish() error {
 }
 
 func (in *Installer) empty(dir, keep string) error {
-	names, err := in.root.list(dir)
+	names, err := in.root.List(dir)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (in *Installer) empty(dir, keep string) error {
 		if n == keep {
 			continue
 		}
-		if err := in.root.removeAll(dir + "/" + n); err != nil {
+		if err := in.root.RemoveAll(dir + "/" + n); err != nil {
 			return err
 		}
 	}
@@ -72,11 +72,11 @@ func (in *Installer) empty(dir, keep string) error {
 // an image that is started more than once.
 func (in *Installer) machineID() error {
 	const name = "etc/machine-id"
-	if _, err := in.root.lstat(name); err != nil {
+	if _, err := in.root.Lstat(name); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
-	return in.root.write(name, nil, 0o644)
+	return in.root.Write(name, nil, 0o644)
 }

@@ -32,53 +32,53 @@ func (in *Installer) Guard() (release func() error, err error) {
 }
 
 func (in *Installer) guard() error {
-	if in.root.exists("usr/sbin") {
-		if err := in.root.write(policyRC, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {
+	if in.root.Exists("usr/sbin") {
+		if err := in.root.Write(policyRC, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {
 			return err
 		}
 	}
 	if err := in.guardResolver(); err != nil {
 		return err
 	}
-	if st, err := in.root.stat(fakeDaemon); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if st, err := in.root.Stat(fakeDaemon); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
-	if in.root.exists(realDaemon) {
+	if in.root.Exists(realDaemon) {
 		return nil
 	}
-	if err := in.root.rename(fakeDaemon, realDaemon); err != nil {
+	if err := in.root.Rename(fakeDaemon, realDaemon); err != nil {
 		return err
 	}
 	const fake = "#!/bin/sh\necho \"start-stop-daemon is switched off while the tree is built\" >&2\n"
-	return in.root.write(fakeDaemon, []byte(fake), 0o755)
+	return in.root.Write(fakeDaemon, []byte(fake), 0o755)
 }
 
 func (in *Installer) guardResolver() error {
-	if _, err := in.root.lstat(resolvConf); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := in.root.Lstat(resolvConf); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if !in.root.exists("etc") {
+	if !in.root.Exists("etc") {
 		return nil
 	}
-	return in.root.write(resolvConf, []byte(noResolver), 0o644)
+	return in.root.Write(resolvConf, []byte(noResolver), 0o644)
 }
 
 // unguardResolver leaves what a script made of it. systemd-resolved puts a
 // link in its place and keeps what it found, for the day it is removed.
 func (in *Installer) unguardResolver() error {
 	for _, name := range []string{resolvConf, "etc/.resolv.conf.systemd-resolved.bak"} {
-		st, err := in.root.lstat(name)
+		st, err := in.root.Lstat(name)
 		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != int64(len(noResolver)) {
 			continue
 		}
-		data, err := in.root.read(name)
+		data, err := in.root.Read(name)
 		if err != nil {
 			return err
 		}
 		if string(data) != noResolver {
 			continue
 		}
-		if err := in.root.remove(name); err != nil {
+		if err := in.root.Remove(name); err != nil {
 			return err
 		}
 	}
@@ -86,29 +86,17 @@ func (in *Installer) unguardResolver() error {
 }
 
 func (in *Installer) unguard() error {
-	in.root.forget()
+	in.root.Forget()
 	if err := in.unguardResolver(); err != nil {
 		return err
 	}
-	if err := in.root.remove(policyRC); err != nil {
+	if err := in.root.Remove(policyRC); err != nil {
 		return err
 	}
-	if _, err := in.root.lstat(realDaemon); errors.Is(err, fs.ErrNotExist) {
+	if _, err := in.root.Lstat(realDaemon); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return in.root.rename(realDaemon, fakeDaemon)
-}
-
-// rename moves a file within its folder.
-func (r *root) rename(from, to string) error {
-	d, base, err := r.parent(from)
-	if err != nil {
-		return err
-	}
-	if err := unix.Renameat(d.fd, base, d.fd, path.Base(to)); err != nil {
-		return &fs.PathError{Op: "rename", Path: "/" + from, Err: err}
-	}
-	return nil
+	return in.root.Rename(realDaemon, fakeDaemon)
 }
 
 func dirOf(name string) string { return path.Dir(name) }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"slipway/internal/distro/intree"
 )
 
 // IDMap gives the numbers of all users and groups of the tree by name. Scripts
@@ -11,11 +13,11 @@ import (
 // later build with other packages may choose others.
 func (in *Installer) IDMap() (users, groups map[string]int, err error) {
 	read := func(name string) (map[string]int, error) {
-		data, err := in.root.read(name)
+		data, err := in.root.Read(name)
 		if err != nil {
 			return nil, fmt.Errorf("reading the tree's users and groups: %w", err)
 		}
-		return parseIDs(data), nil
+		return intree.ParseIDs(data), nil
 	}
 	if users, err = read("etc/passwd"); err != nil {
 		return nil, nil, err

@@ -15,6 +15,7 @@ import (
 
 	"slipway/internal/distro/deb/debfile"
 	"slipway/internal/distro/deb/debfile/debtest"
+	"slipway/internal/distro/intree"
 	"slipway/internal/store"
 )
 
@@ -59,7 +60,7 @@ func newFake(t *testing.T, opt Options) *fake {
 	if f.Installer, err = New(opt); err != nil {
 		t.Fatal(err)
 	}
-	f.keepOwner = os.Getuid() != 0
+	f.Installer.root.KeepOwner = os.Getuid() != 0
 	t.Cleanup(f.Installer.Close)
 	if err := f.Seed(SeedConfig{Sources: map[string]string{"etc/apt/sources.list": "deb x\n"}}); err != nil {
 		t.Fatal(err)
@@ -234,10 +235,10 @@ func TestFifoAsDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.Installer.root.read(statusFile); err == nil {
+	if _, err := f.Installer.root.Read(statusFile); err == nil {
 		t.Error("a fifo was read as the database")
 	}
-	if err := f.Installer.root.write(statusFile, []byte("x"), 0o644); err == nil {
+	if err := f.Installer.root.Write(statusFile, []byte("x"), 0o644); err == nil {
 		t.Error("a fifo was written as the database")
 	}
 }
@@ -423,6 +424,6 @@ func FuzzDatabaseFiles(f *testing.F) {
 		}
 		parseConffiles(b)
 		parseOwners(b)
-		parseIDs(b)
+		intree.ParseIDs(b)
 	})
 }

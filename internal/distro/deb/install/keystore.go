@@ -16,7 +16,7 @@ const javaStore = "etc/ssl/certs/java/cacerts"
 // settleKeystore gives the entries of Java's certificate store the tree's
 // date, so that two builds have the same bytes.
 func (in *Installer) settleKeystore() error {
-	data, err := in.root.read(javaStore)
+	data, err := in.root.Read(javaStore)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -27,11 +27,11 @@ func (in *Installer) settleKeystore() error {
 	if !ok || bytes.Equal(settled, data) {
 		return nil // another format, or somebody's own: not ours to touch
 	}
-	st, err := in.root.stat(javaStore)
+	st, err := in.root.Stat(javaStore)
 	if err != nil {
 		return err
 	}
-	return in.root.write(javaStore, settled, st.Mode&0o7777)
+	return in.root.Write(javaStore, settled, st.Mode&0o7777)
 }
 
 // The format JKS, as the class JavaKeyStore of OpenJDK documents it: big-endian

@@ -23,7 +23,7 @@ func (in *Installer) Preseed(ctx context.Context, answers map[string]string, pac
 	if len(answers) == 0 {
 		return nil
 	}
-	if !in.root.exists("usr/bin/debconf-set-selections") {
+	if !in.root.Exists("usr/bin/debconf-set-selections") {
 		return fmt.Errorf("answering debconf's questions: the base set holds no debconf; add the package debconf to it")
 	}
 	types, err := in.questionTypes(ctx, packages)
@@ -70,7 +70,7 @@ func selection(key, value string, types map[string]string) (string, error) {
 func (in *Installer) questionTypes(ctx context.Context, packages []Package) (map[string]string, error) {
 	types := map[string]string{}
 	for _, r := range in.db.records {
-		data, err := in.root.read(infoDir + "/" + r.key() + ".templates")
+		data, err := in.root.Read(infoDir + "/" + r.key() + ".templates")
 		if err == nil {
 			addTypes(types, data)
 		}

@@ -15,7 +15,7 @@ func (j *job) record() error {
 	if err := j.infoFormat(); err != nil {
 		return err
 	}
-	if err := j.in.root.write(base+"list", j.list(), 0o644); err != nil {
+	if err := j.in.root.Write(base+"list", j.list(), 0o644); err != nil {
 		return err
 	}
 	if err := db.register(j.rec, j.triggers); err != nil {
@@ -24,7 +24,7 @@ func (j *job) record() error {
 	for _, c := range j.pack.Control() {
 		switch {
 		case c.Name == debfile.SumsMember:
-			if err := j.in.root.write(base+"md5sums", c.Data, 0o644); err != nil {
+			if err := j.in.root.Write(base+"md5sums", c.Data, 0o644); err != nil {
 				return err
 			}
 		case c.Name == "control" || c.Name == "list" || strings.Contains(c.Name, "."):
@@ -41,10 +41,10 @@ func (j *job) record() error {
 // older layout.
 func (j *job) infoFormat() error {
 	const name = infoDir + "/format"
-	if _, err := j.in.root.lstat(name); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := j.in.root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return j.in.root.write(name, []byte("1\n"), 0o644)
+	return j.in.root.Write(name, []byte("1\n"), 0o644)
 }
 
 // list is the package's .list: every entry that it kept, in archive order.
@@ -79,7 +79,7 @@ func (j *job) own(path string) {
 func (j *job) dropFromOthers() error {
 	for other := range j.taken {
 		name := infoDir + "/" + other.key() + ".list"
-		data, err := j.in.root.read(name)
+		data, err := j.in.root.Read(name)
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (j *job) dropFromOthers() error {
 			}
 			j.in.db.disown(p, other)
 		}
-		if err := j.in.root.write(name, b.Bytes(), 0o644); err != nil {
+		if err := j.in.root.Write(name, b.Bytes(), 0o644); err != nil {
 			return err
 		}
 	}

@@ -141,7 +141,7 @@ func (in *Installer) exec(ctx context.Context, args, env []string, stdin io.Read
 // the package's maintainers declared a default (--force-confdef,confold), and
 // the package's own lies beside it as .dpkg-dist.
 func (in *Installer) dpkg(ctx context.Context, args ...string) error {
-	if !in.root.exists("usr/bin/dpkg") {
+	if !in.root.Exists("usr/bin/dpkg") {
 		return ErrNoDpkg
 	}
 	args = append([]string{"dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold"}, args...)

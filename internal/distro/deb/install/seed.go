@@ -42,15 +42,15 @@ func (in *Installer) Seed(s SeedConfig) error {
 }
 
 func (in *Installer) seed(s SeedConfig) error {
-	if err := in.applyRoot(attrs{mode: 0o755, mtime: in.opt.Epoch}); err != nil {
+	if err := in.applyRoot(attrs{Mode: 0o755, MTime: in.opt.Epoch}); err != nil {
 		return err
 	}
 	for _, name := range seedDirs {
-		if err := in.root.mkdirAll(name, 0o755); err != nil {
+		if err := in.root.MkdirAll(name, 0o755); err != nil {
 			return err
 		}
 	}
-	if err := unix.Fchmodat(in.root.fd, "tmp", 0o1777, 0); err != nil {
+	if err := unix.Fchmodat(in.root.FD, "tmp", 0o1777, 0); err != nil {
 		return err
 	}
 	arch := in.opt.Arch + "\n"
@@ -74,11 +74,11 @@ func (in *Installer) seed(s SeedConfig) error {
 }
 
 func (in *Installer) seedFile(name, content string) error {
-	if _, err := in.root.lstat(name); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := in.root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := in.root.mkdirAll(dirOf(name), 0o755); err != nil {
+	if err := in.root.MkdirAll(dirOf(name), 0o755); err != nil {
 		return err
 	}
-	return in.root.write(name, []byte(content), 0o644)
+	return in.root.Write(name, []byte(content), 0o644)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"slipway/internal/distro/intree"
 )
 
 const triggersDir = adminDir + "/triggers"
@@ -23,22 +25,22 @@ type interest struct {
 type interests struct {
 	all    []interest
 	byPath map[string][]int // relative path; newest first, as dpkg asks them
-	stamp  stamp
+	stamp  intree.Stamp
 }
 
 func (t *interests) load(r *root) error {
-	st, err := r.stat(triggersDir + "/File")
+	st, err := r.Stat(triggersDir + "/File")
 	if errors.Is(err, fs.ErrNotExist) {
-		t.all, t.byPath, t.stamp = nil, nil, stamp{}
+		t.all, t.byPath, t.stamp = nil, nil, intree.Stamp{}
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if stampOf(&st) == t.stamp {
+	if intree.StampOf(&st) == t.stamp {
 		return nil
 	}
-	data, err := r.read(triggersDir + "/File")
+	data, err := r.Read(triggersDir + "/File")
 	if err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func (t *interests) load(r *root) error {
 		key, option, _ := strings.Cut(who, "/")
 		t.add(interest{path, key, option == "noawait"})
 	}
-	t.stamp = stampOf(&st)
+	t.stamp = intree.StampOf(&st)
 	return nil
 }
 
@@ -76,11 +78,11 @@ func (t *interests) save(r *root) error {
 	for _, i := range t.all {
 		fmt.Fprintf(&b, "%s %s%s\n", i.path, i.key, option(i.noawait))
 	}
-	if err := r.write(triggersDir+"/File", b.Bytes(), 0o644); err != nil {
+	if err := r.Write(triggersDir+"/File", b.Bytes(), 0o644); err != nil {
 		return err
 	}
-	st, err := r.stat(triggersDir + "/File")
-	t.stamp = stampOf(&st)
+	st, err := r.Stat(triggersDir + "/File")
+	t.stamp = intree.StampOf(&st)
 	return err
 }
 
@@ -207,7 +209,7 @@ func contains(list []string, s string) bool {
 }
 
 func (d *database) namedInterests(name string) ([]interest, error) {
-	data, err := d.root.read(triggersDir + "/" + name)
+	data, err := d.root.Read(triggersDir + "/" + name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -255,5 +257,5 @@ func (d *database) registerNamed(r *record, t directive) error {
 		}
 	}
 	fmt.Fprintf(&b, "%s%s\n", r.key(), option(t.noawait))
-	return d.root.write(triggersDir+"/"+t.name, b.Bytes(), 0o644)
+	return d.root.Write(triggersDir+"/"+t.name, b.Bytes(), 0o644)
 }

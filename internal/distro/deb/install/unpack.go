@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"slipway/internal/distro/deb/debfile"
 	"slipway/internal/store"
@@ -186,10 +183,10 @@ func (j *job) preinst(ctx context.Context) error {
 	}
 	const dir = adminDir + "/tmp.ci"
 	in := j.in
-	if err := in.root.removeAll(dir); err != nil {
+	if err := in.root.RemoveAll(dir); err != nil {
 		return err
 	}
-	if err := in.root.mkdirAll(dir, 0o755); err != nil {
+	if err := in.root.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	for _, c := range j.pack.Control() {
@@ -207,7 +204,7 @@ func (j *job) preinst(ctx context.Context) error {
 	if j.rec == nil {
 		return errors.New("preinst removed the package from the database")
 	}
-	return in.root.removeAll(dir)
+	return in.root.RemoveAll(dir)
 }
 
 // controlFile writes one control member with its mode and time.
@@ -217,21 +214,5 @@ func (j *job) controlFile(name string, c store.ControlFile) error {
 	case "preinst", "postinst", "prerm", "postrm", "config":
 		mode |= 0o111
 	}
-	return j.in.root.writeTimed(name, c.Data, mode, c.MTime)
-}
-
-func (r *root) writeTimed(name string, data []byte, mode uint32, mtime int64) error {
-	d, base, err := r.parent(name)
-	if err != nil {
-		return err
-	}
-	if err := writeAt(d.fd, base, data, mode); err != nil {
-		return &fs.PathError{Op: "write", Path: "/" + name, Err: err}
-	}
-	return setTime(d.fd, base, mtime)
-}
-
-func setTime(dirfd int, base string, mtime int64) error {
-	ts := []unix.Timespec{{Sec: mtime}, {Sec: mtime}}
-	return unix.UtimesNanoAt(dirfd, base, ts, unix.AT_SYMLINK_NOFOLLOW)
+	return j.in.root.WriteTimed(name, c.Data, mode, c.MTime)
 }

@@ -1,4 +1,4 @@
-package install
+package intree
 
 import (
 	"errors"
@@ -11,12 +11,13 @@ import (
 
 // Devices lists the device nodes that were left out, because a user namespace
 // may not make any. They belong in the manifest.
-func (in *Installer) Devices() []tree.Entry { return in.devices }
+func (r *Root) Devices() []tree.Entry { return r.devices }
 
-func (in *Installer) leaveOut(e *tree.Entry, name string, a attrs) {
+// LeaveOut notes a device node that could not be made, where its real name is.
+func (r *Root) LeaveOut(e *tree.Entry, name string, a Attrs) {
 	left := *e
-	left.Path, left.UID, left.GID, left.Mode, left.MTime = name, uint32(a.uid), uint32(a.gid), a.mode, a.mtime
-	in.devices = append(in.devices, left)
+	left.Path, left.UID, left.GID, left.Mode, left.MTime = name, uint32(a.UID), uint32(a.GID), a.Mode, a.MTime
+	r.devices = append(r.devices, left)
 }
 
 // devFolder is what a program finds in /dev before a kernel or a container
@@ -38,45 +39,45 @@ var devFolder = []tree.Entry{
 	{Path: "dev/zero", Type: tree.Char, Mode: 0o666, Major: 1, Minor: 5},
 }
 
-// fillDev makes what is missing in /dev.
-func (in *Installer) fillDev() error {
-	if !in.root.exists("dev") {
+// FillDev makes what is missing in /dev.
+func (r *Root) FillDev(epoch int64) error {
+	if !r.Exists("dev") {
 		return nil
 	}
 	for i := range devFolder {
 		e := &devFolder[i]
-		if _, err := in.root.lstat(e.Path); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := r.Lstat(e.Path); !errors.Is(err, fs.ErrNotExist) {
 			if err != nil {
 				return err
 			}
 			continue
 		}
-		if err := in.makeDev(e); err != nil {
+		if err := r.makeDev(e, epoch); err != nil {
 			return &fs.PathError{Op: "making", Path: "/" + e.Path, Err: err}
 		}
 	}
 	return nil
 }
 
-func (in *Installer) makeDev(e *tree.Entry) error {
-	d, base, err := in.root.parent(e.Path)
+func (r *Root) makeDev(e *tree.Entry, epoch int64) error {
+	d, base, err := r.Parent(e.Path)
 	if err != nil {
 		return err
 	}
-	a := attrs{mode: e.Mode, mtime: in.opt.Epoch}
+	a := Attrs{Mode: e.Mode, MTime: epoch}
 	switch e.Type {
 	case tree.Dir:
-		err = unix.Mkdirat(d.fd, base, 0o700)
+		err = unix.Mkdirat(d.FD, base, 0o700)
 	case tree.Symlink:
-		err = unix.Symlinkat(e.Target, d.fd, base)
+		err = unix.Symlinkat(e.Target, d.FD, base)
 	default:
-		if err = mknod(d.fd, base, e); err == unix.EPERM {
-			in.leaveOut(e, e.Path, a)
+		if err = MakeNode(d.FD, base, e); err == unix.EPERM {
+			r.LeaveOut(e, e.Path, a)
 			return nil
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return in.apply(d.fd, base, e.Type, a)
+	return r.Apply(d.FD, base, e.Type, a)
 }

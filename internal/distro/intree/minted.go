@@ -1,4 +1,4 @@
-package install
+package intree
 
 import (
 	"errors"
@@ -11,24 +11,25 @@ import (
 	"slipway/internal/distro/minted"
 )
 
-// removeMinted takes out what every machine must have of its own.
-func (in *Installer) removeMinted() error {
+// RemoveMinted takes out what every machine must have of its own (package
+// minted), unless a package ships it.
+func (r *Root) RemoveMinted(shipped func(name string) bool) error {
 	for _, kind := range minted.Kinds {
 		for _, pattern := range kind.Remove {
-			names, err := in.root.glob(strings.TrimPrefix(pattern, "/"))
+			names, err := r.Glob(strings.TrimPrefix(pattern, "/"))
 			if err != nil {
 				return err
 			}
 			for _, name := range names {
-				if len(in.db.files[name]) > 0 {
+				if shipped(name) {
 					continue // shipped by a package, so not made at random
 				}
-				_, err := in.root.lstat(name)
+				_, err := r.Lstat(name)
 				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 					continue
 				}
 				if err == nil {
-					err = in.root.removeAll(name)
+					err = r.RemoveAll(name)
 				}
 				if err != nil {
 					return err
@@ -39,9 +40,9 @@ func (in *Installer) removeMinted() error {
 	return nil
 }
 
-// glob lists the names in the tree that match a pattern, as path/filepath.Glob
+// Glob lists the names in the tree that match a pattern, as path/filepath.Glob
 // does on the host.
-func (r *root) glob(pattern string) ([]string, error) {
+func (r *Root) Glob(pattern string) ([]string, error) {
 	found := []string{""}
 	for _, part := range strings.Split(pattern, "/") {
 		var next []string
@@ -50,7 +51,7 @@ func (r *root) glob(pattern string) ([]string, error) {
 				next = append(next, path.Join(dir, part))
 				continue
 			}
-			names, err := r.list(path.Join(".", dir))
+			names, err := r.List(path.Join(".", dir))
 			if errors.Is(err, unix.ENOTDIR) {
 				continue
 			}

@@ -1,4 +1,12 @@
-package install
+// Package intree changes a tree whose names are foreign: links in it may point
+// anywhere, so that every name is resolved by the kernel with the tree as the
+// root (openat2, RESOLVE_IN_ROOT), and used through descriptors.
+//
+// It is what families have in common when they put packages into trees: files
+// with owners, modes and times, device nodes that a user namespace cannot make,
+// names of users and groups, and what a finished tree must not keep. It knows
+// no package format and runs no program.
+package intree
 
 import (
 	"fmt"
@@ -8,19 +16,25 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"slipway/internal/tree"
 )
 
-// root is the tree's directory. All names are relative to it, without a
+// Root is the tree's directory. All names are relative to it, without a
 // leading slash; "." is the directory itself.
-type root struct {
-	fd   int
+type Root struct {
+	FD   int             // of the directory
 	path string          // as the kernel names it, for realPath
-	dirs map[string]*dir // opened folders by name
+	dirs map[string]*Dir // opened folders by name
+
+	// KeepOwner leaves owners alone; for tests as a normal user.
+	KeepOwner bool
+	devices   []tree.Entry
 }
 
-// dir is an opened folder.
-type dir struct {
-	fd   int
+// Dir is an opened folder.
+type Dir struct {
+	FD   int
 	real string // its real path relative to the root, "" for the root; filled on demand
 	have bool
 }
@@ -28,43 +42,45 @@ type dir struct {
 // openDirs is how many folders are kept open between two entries.
 const openDirs = 256
 
-func openRoot(name string) (*root, error) {
+// Open opens a tree. The caller closes it.
+func Open(name string) (*Root, error) {
 	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening the tree %s: %w", name, err)
 	}
-	r := &root{fd: fd, dirs: map[string]*dir{}}
+	r := &Root{FD: fd, dirs: map[string]*Dir{}}
 	if r.path, err = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err != nil {
 		r.path = name
 	}
 	return r, nil
 }
 
-func (r *root) close() {
-	r.forget()
-	unix.Close(r.fd)
+// Close releases the descriptors.
+func (r *Root) Close() {
+	r.Forget()
+	unix.Close(r.FD)
 }
 
-// forget closes all folders: their names may mean something else now.
-func (r *root) forget() {
+// Forget closes all folders: their names may mean something else now.
+func (r *Root) Forget() {
 	for _, d := range r.dirs {
-		unix.Close(d.fd)
+		unix.Close(d.FD)
 	}
 	clear(r.dirs)
 }
 
-// trim closes folders when too many are open. Folders that were returned
+// Trim closes folders when too many are open. Folders that were returned
 // before must not be used afterwards.
-func (r *root) trim() {
+func (r *Root) Trim() {
 	if len(r.dirs) > openDirs {
-		r.forget()
+		r.Forget()
 	}
 }
 
-// open resolves a name with the tree as "/", following links inside it.
-func (r *root) open(name string, flags int, mode uint32) (int, error) {
+// Open resolves a name with the tree as "/", following links inside it.
+func (r *Root) Open(name string, flags int, mode uint32) (int, error) {
 	for {
-		fd, err := unix.Openat2(r.fd, name, &unix.OpenHow{
+		fd, err := unix.Openat2(r.FD, name, &unix.OpenHow{
 			Flags: uint64(flags | unix.O_CLOEXEC), Mode: uint64(mode),
 			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 		})
@@ -75,33 +91,33 @@ func (r *root) open(name string, flags int, mode uint32) (int, error) {
 	}
 }
 
-// folder opens a folder, following links to it.
-func (r *root) folder(name string) (*dir, error) {
+// Folder opens a folder, following links to it.
+func (r *Root) Folder(name string) (*Dir, error) {
 	if d := r.dirs[name]; d != nil {
 		return d, nil
 	}
-	fd, err := r.open(name, unix.O_PATH|unix.O_DIRECTORY, 0)
+	fd, err := r.Open(name, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
-	d := &dir{fd: fd}
+	d := &Dir{FD: fd}
 	r.dirs[name] = d
 	return d, nil
 }
 
-// parent opens the folder that holds name, and gives the last component.
-func (r *root) parent(name string) (*dir, string, error) {
-	d, err := r.folder(path.Dir(name))
+// Parent opens the folder that holds name, and gives the last component.
+func (r *Root) Parent(name string) (*Dir, string, error) {
+	d, err := r.Folder(path.Dir(name))
 	if err != nil {
 		return nil, "", &fs.PathError{Op: "open", Path: "/" + path.Dir(name), Err: err}
 	}
 	return d, path.Base(name), nil
 }
 
-// realPath is where base in d really is, relative to the root.
-func (r *root) realPath(d *dir, base string) string {
+// RealPath is where base in d really is, relative to the root.
+func (r *Root) RealPath(d *Dir, base string) string {
 	if !d.have {
-		target, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", d.fd))
+		target, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", d.FD))
 		if err != nil {
 			return base
 		}
@@ -111,24 +127,24 @@ func (r *root) realPath(d *dir, base string) string {
 	return path.Join(d.real, base)
 }
 
-// lstat does not follow a link in the last component.
-func (r *root) lstat(name string) (unix.Stat_t, error) {
+// Lstat does not follow a link in the last component.
+func (r *Root) Lstat(name string) (unix.Stat_t, error) {
 	var st unix.Stat_t
 	if name == "." {
-		return st, unix.Fstatat(r.fd, "", &st, unix.AT_EMPTY_PATH)
+		return st, unix.Fstatat(r.FD, "", &st, unix.AT_EMPTY_PATH)
 	}
-	d, base, err := r.parent(name)
+	d, base, err := r.Parent(name)
 	if err != nil {
 		return st, err
 	}
-	err = unix.Fstatat(d.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	err = unix.Fstatat(d.FD, base, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return st, err
 }
 
-// stat follows links inside the tree.
-func (r *root) stat(name string) (unix.Stat_t, error) {
+// Stat follows links inside the tree.
+func (r *Root) Stat(name string) (unix.Stat_t, error) {
 	var st unix.Stat_t
-	fd, err := r.open(name, unix.O_PATH, 0)
+	fd, err := r.Open(name, unix.O_PATH, 0)
 	if err != nil {
 		return st, err
 	}
@@ -136,19 +152,19 @@ func (r *root) stat(name string) (unix.Stat_t, error) {
 	return st, unix.Fstatat(fd, "", &st, unix.AT_EMPTY_PATH)
 }
 
-// exists reports whether name can be reached, following links.
-func (r *root) exists(name string) bool {
-	_, err := r.stat(name)
+// Exists reports whether name can be reached, following links.
+func (r *Root) Exists(name string) bool {
+	_, err := r.Stat(name)
 	return err == nil
 }
 
 // mostRead bounds the files of the database, in bytes.
 const mostRead = 256 << 20
 
-// read returns a file's content; a missing file is fs.ErrNotExist. A script may
+// Read returns a file's content; a missing file is fs.ErrNotExist. A script may
 // have put a fifo there: it is not waited for.
-func (r *root) read(name string) ([]byte, error) {
-	fd, err := r.open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+func (r *Root) Read(name string) ([]byte, error) {
+	fd, err := r.Open(name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: "/" + name, Err: err}
 	}
@@ -175,23 +191,24 @@ func (r *root) read(name string) ([]byte, error) {
 	}
 }
 
-// write replaces a file as a whole: it is written under another name first.
-func (r *root) write(name string, data []byte, mode uint32) error {
-	d, base, err := r.parent(name)
+// Write replaces a file as a whole: it is written under another name first.
+func (r *Root) Write(name string, data []byte, mode uint32) error {
+	d, base, err := r.Parent(name)
 	if err != nil {
 		return err
 	}
 	temp := base + "-new"
-	if err := writeAt(d.fd, temp, data, mode); err != nil {
+	if err := WriteAt(d.FD, temp, data, mode); err != nil {
 		return &fs.PathError{Op: "write", Path: "/" + name, Err: err}
 	}
-	if err := unix.Renameat(d.fd, temp, d.fd, base); err != nil {
+	if err := unix.Renameat(d.FD, temp, d.FD, base); err != nil {
 		return &fs.PathError{Op: "rename", Path: "/" + name, Err: err}
 	}
 	return nil
 }
 
-func writeAt(dirfd int, base string, data []byte, mode uint32) error {
+// WriteAt writes a file in an opened folder, in place.
+func WriteAt(dirfd int, base string, data []byte, mode uint32) error {
 	fd, err := unix.Openat(dirfd, base, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
@@ -211,31 +228,31 @@ func writeAt(dirfd int, base string, data []byte, mode uint32) error {
 	return err
 }
 
-// mkdirAll makes a folder and its parents, and leaves those that are there.
-func (r *root) mkdirAll(name string, mode uint32) error {
-	if _, err := r.folder(name); err == nil {
+// MkdirAll makes a folder and its parents, and leaves those that are there.
+func (r *Root) MkdirAll(name string, mode uint32) error {
+	if _, err := r.Folder(name); err == nil {
 		return nil
 	}
 	if parent := path.Dir(name); parent != "." {
-		if err := r.mkdirAll(parent, 0o755); err != nil {
+		if err := r.MkdirAll(parent, 0o755); err != nil {
 			return err
 		}
 	}
-	d, base, err := r.parent(name)
+	d, base, err := r.Parent(name)
 	if err != nil {
 		return err
 	}
-	if err := unix.Mkdirat(d.fd, base, 0o700); err != nil {
+	if err := unix.Mkdirat(d.FD, base, 0o700); err != nil {
 		return &fs.PathError{Op: "mkdir", Path: "/" + name, Err: err}
 	}
-	return unix.Fchmodat(d.fd, base, mode, 0)
+	return unix.Fchmodat(d.FD, base, mode, 0)
 }
 
-// remove unlinks a file if it is there.
-func (r *root) remove(name string) error {
-	d, base, err := r.parent(name)
+// Remove unlinks a file if it is there.
+func (r *Root) Remove(name string) error {
+	d, base, err := r.Parent(name)
 	if err == nil {
-		err = unix.Unlinkat(d.fd, base, 0)
+		err = unix.Unlinkat(d.FD, base, 0)
 	}
 	if err != nil && !os.IsNotExist(err) {
 		return &fs.PathError{Op: "remove", Path: "/" + name, Err: err}
@@ -243,18 +260,18 @@ func (r *root) remove(name string) error {
 	return nil
 }
 
-// removeAll removes a file or a folder with what is in it. Links are removed,
+// RemoveAll removes a file or a folder with what is in it. Links are removed,
 // not followed; what is mounted below is an error and stays.
-func (r *root) removeAll(name string) error {
-	d, base, err := r.parent(name)
+func (r *Root) RemoveAll(name string) error {
+	d, base, err := r.Parent(name)
 	if err != nil {
 		if os.IsNotExist(err) {
 			return nil
 		}
 		return err
 	}
-	err = removeAt(d.fd, base)
-	r.forget()
+	err = removeAt(d.FD, base)
+	r.Forget()
 	if err != nil {
 		return &fs.PathError{Op: "remove", Path: "/" + name, Err: err}
 	}
@@ -290,9 +307,9 @@ func removeAt(dirfd int, base string) error {
 	return unix.Unlinkat(dirfd, base, unix.AT_REMOVEDIR)
 }
 
-// list gives the names in a folder; a missing folder has none.
-func (r *root) list(name string) ([]string, error) {
-	fd, err := r.open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+// List gives the names in a folder; a missing folder has none.
+func (r *Root) List(name string) ([]string, error) {
+	fd, err := r.Open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err == unix.ENOENT {
 		return nil, nil
 	}
