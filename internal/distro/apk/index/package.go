@@ -74,3 +74,11 @@ func (p *Package) Header(b *strings.Builder) {
 	optional('p', Join(p.Provides, " "))
 	optional('i', Join(p.InstallIf, " "))
 }
+
+// Before orders names as apk shows them: letters by the alphabet, then capitals.
+func Before(a, b string) bool {
+	if x, y := strings.ToLower(a), strings.ToLower(b); x != y {
+		return x < y
+	}
+	return a < b
+}

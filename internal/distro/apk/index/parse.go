@@ -46,6 +46,12 @@ func Parse(text string) (packages []*Package, skipped int, err error) {
 
 // parseBlock reads one entry; known is false for one of a later format.
 func parseBlock(block string) (p *Package, known bool, err error) {
+	return ParseEntry(block, nil)
+}
+
+// ParseEntry reads one block of lines. What more is offered first: it takes the
+// lines of the machine's own database, which an index has not.
+func ParseEntry(block string, more func(letter byte, value string) (taken bool, err error)) (p *Package, known bool, err error) {
 	p, known = &Package{}, true
 	for text := range strings.Lines(block) {
 		text = strings.TrimSuffix(text, "\n")
@@ -54,6 +60,15 @@ func parseBlock(block string) (p *Package, known bool, err error) {
 		}
 		if len(text) < 2 || text[1] != ':' || len(text) > maxLine {
 			return nil, false, fmt.Errorf("%w: line %.60q", ErrFormat, text)
+		}
+		if more != nil {
+			taken, err := more(text[0], text[2:])
+			if err != nil {
+				return nil, false, fmt.Errorf("%s: line %.60q: %w", p.Name, text, err)
+			}
+			if taken {
+				continue
+			}
 		}
 		ok, err := p.field(text[0], text[2:])
 		if err != nil {

@@ -13,9 +13,8 @@
 package solve
 
 import (
-	"math/bits"
-
 	"slipway/internal/distro/apk/index"
+	"slipway/internal/distro/apk/murmur"
 )
 
 // Repository is one source of packages, by its number in Package.Repository.
@@ -146,7 +145,7 @@ func (p *pool) add(pkg *index.Package) {
 // link finds who depends on whom, by name. apk goes through its table of names
 // by their hash; the order decides between equals.
 func (p *pool) link() {
-	for _, n := range hashOrder(p.order) {
+	for _, n := range murmur.Order(p.order, func(n *name) string { return n.text }) {
 		others := 0
 		needs, wants := map[*name]bool{}, map[*name]bool{}
 		for _, pr := range n.providers {
@@ -175,48 +174,4 @@ func (p *pool) link() {
 			n.kind = 2
 		}
 	}
-}
-
-// buckets is the size of apk's table of names.
-const buckets = 20000
-
-// hashOrder is the order in which apk's table holds names: by bucket, and in a
-// bucket the latest first.
-func hashOrder(names []*name) []*name {
-	table := make([][]*name, buckets)
-	for _, n := range names {
-		b := murmur3(n.text, 5381) % buckets
-		table[b] = append(table[b], n)
-	}
-	out := make([]*name, 0, len(names))
-	for _, bucket := range table {
-		for i := len(bucket) - 1; i >= 0; i-- {
-			out = append(out, bucket[i])
-		}
-	}
-	return out
-}
-
-// murmur3 is MurmurHash3_x86_32 (public domain, A. Appleby).
-func murmur3(key string, seed uint32) uint32 {
-	const c1, c2 = 0xcc9e2d51, 0x1b873593
-	mix := func(k uint32) uint32 { return bits.RotateLeft32(k*c1, 15) * c2 }
-	h, n := seed, len(key)
-	for ; len(key) >= 4; key = key[4:] {
-		k := uint32(key[0]) | uint32(key[1])<<8 | uint32(key[2])<<16 | uint32(key[3])<<24
-		h = bits.RotateLeft32(h^mix(k), 13)*5 + 0xe6546b64
-	}
-	rest := uint32(0)
-	for i := len(key) - 1; i >= 0; i-- {
-		rest = rest<<8 | uint32(key[i])
-	}
-	if len(key) > 0 {
-		h ^= mix(rest)
-	}
-	h ^= uint32(n)
-	h ^= h >> 16
-	h *= 0x85ebca6b
-	h ^= h >> 13
-	h *= 0xc2b2ae35
-	return h ^ h>>16
 }

@@ -3,7 +3,6 @@ package solve
 import (
 	"container/list"
 	"sort"
-	"strings"
 
 	"slipway/internal/distro/apk/index"
 )
@@ -82,16 +81,8 @@ func (s *solver) words(wants []Want) []word {
 
 // sorted is the order in which apk keeps the world.
 func sorted(words []word) []word {
-	sort.SliceStable(words, func(i, j int) bool { return Before(words[i].Name, words[j].Name) })
+	sort.SliceStable(words, func(i, j int) bool { return index.Before(words[i].Name, words[j].Name) })
 	return words
-}
-
-// Before orders names as apk shows them: letters by the alphabet, then capitals.
-func Before(a, b string) bool {
-	if x, y := strings.ToLower(a), strings.ToLower(b); x != y {
-		return x < y
-	}
-	return a < b
 }
 
 // decide assigns every name that is needed.
