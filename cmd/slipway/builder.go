@@ -9,17 +9,33 @@ import (
 
 	"slipway/internal/build"
 	"slipway/internal/distro"
+	"slipway/internal/distro/apk"
 	"slipway/internal/distro/deb"
 	"slipway/internal/machine"
 	_ "slipway/internal/netboot/node" // what the kernel starts on machines of the network
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
+	"slipway/internal/store"
 	"slipway/internal/target/mkfs"
 	"slipway/internal/tools"
 )
 
-// The worker is a second run of this program, so the table is filled before main.
-func init() { build.Installers["debian"] = deb.Installer{} }
+// families is the table of distributions and who packages them.
+var families = []struct {
+	distribution string
+	open         func(*store.Store) distro.Family
+	installer    distro.Installer
+}{
+	{"debian", func(s *store.Store) distro.Family { return deb.New(s) }, deb.Installer{}},
+	{"alpine", func(s *store.Store) distro.Family { return apk.New(s) }, apk.Installer{}},
+}
+
+// The worker is a second run of this program, so its table is filled before main.
+func init() {
+	for _, f := range families {
+		build.Installers[f.distribution] = f.installer
+	}
+}
 
 // builder opens the store and looks at the host.
 func (e *Env) builder() (*build.Builder, error) {
@@ -31,13 +47,15 @@ func (e *Env) builder() (*build.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	family := deb.New(s)
-	programs := tools.Open(context.Background(), tools.Deps{Store: s, Family: family, Progress: e.reporter()})
+	byName := map[string]distro.Family{}
+	for _, f := range families {
+		byName[f.distribution] = f.open(s)
+	}
+	programs := tools.Open(context.Background(), tools.Deps{Store: s, Family: deb.New(s), Progress: e.reporter()})
 	foreign := mkfs.New(mkfs.Deps{Tools: programs, TempDir: s.TempDir, Memo: filepath.Join(s.Dir(), "notes"), Progress: e.reporter()})
 	return &build.Builder{
 		Store: s, Host: host, Progress: e.reporter(),
-		Families: map[string]distro.Family{"debian": family},
-		Tools:    programs, Foreign: foreign.Plan,
+		Families: byName, Tools: programs, Foreign: foreign.Plan,
 	}, nil
 }
 

@@ -39,7 +39,7 @@ store. Exit status 1 when they differ.`,
 					return err
 				}
 			}
-			d, err := build.Compare(sides[0], sides[1])
+			d, err := b.Compare(sides[0], sides[1])
 			if err != nil {
 				return err
 			}

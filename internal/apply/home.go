@@ -154,9 +154,21 @@ func (j *job) sudoer(u machine.User) error {
 		return fmt.Errorf("sudo is %q; it may be nopasswd or password", u.Sudo)
 	}
 	if !j.isDir("/etc/sudoers.d") {
+		if j.exists("/usr/bin/doas") {
+			return j.doer(u)
+		}
 		return errors.New("the machine has no /etc/sudoers.d; add the package sudo")
 	}
 	// sudo ignores names with a dot.
 	name := "/etc/sudoers.d/slipway-" + strings.NewReplacer(".", "_", "$", "_").Replace(u.Name)
 	return j.writeText(name, rule, attr{mode: 0o440})
+}
+
+// doer lets a user become root by doas(1), where the machine has no sudo.
+func (j *job) doer(u machine.User) error {
+	rule := "permit persist " + u.Name + " as root\n"
+	if u.Sudo == "nopasswd" {
+		rule = "permit nopass " + u.Name + " as root\n"
+	}
+	return j.writeText("/etc/doas.d/slipway-"+u.Name+".conf", rule, attr{mode: 0o400})
 }

@@ -150,6 +150,9 @@ func (j *job) ifupdown() error {
 			b.WriteString(stanzas(name, n))
 		}
 	}
+	if j.env.Family == "apk" {
+		return j.alpineInterfaces(b.String())
+	}
 	if err := j.writeText("/etc/network/interfaces.d/slipway", b.String(), plainFile); err != nil {
 		return err
 	}
@@ -187,4 +190,17 @@ func stanzas(name string, n machine.Network) string {
 		}
 	}
 	return b.String()
+}
+
+// alpineInterfaces writes the one file that Alpine's tools know, and has it
+// read at boot.
+func (j *job) alpineInterfaces(stanzas string) error {
+	text := "auto lo\niface lo inet loopback\n\n" + stanzas
+	if err := j.writeText("/etc/network/interfaces", text, plainFile); err != nil {
+		return err
+	}
+	if !j.exists("/etc/init.d/networking") {
+		return nil
+	}
+	return j.symlink("/etc/init.d/networking", "/etc/runlevels/boot/networking", attr{mode: 0o777})
 }

@@ -171,7 +171,16 @@ func (j *job) isScript(name string) bool {
 	return found && j.exists(path.Join("/etc/init.d", service)) && j.exists("/usr/sbin/update-rc.d")
 }
 
-// openrcServices links services into the default runlevel, or out of all.
+// runlevelOf are services that OpenRC must start before or after those of the
+// default runlevel, as Alpine's and Gentoo's installers have them.
+var runlevelOf = map[string]string{
+	"devfs": "sysinit", "dmesg": "sysinit", "mdev": "sysinit", "hwdrivers": "sysinit", "udev": "sysinit", "udev-trigger": "sysinit", "modloop": "sysinit",
+	"bootmisc": "boot", "hostname": "boot", "hwclock": "boot", "swclock": "boot", "keymaps": "boot", "loadkmap": "boot", "localmount": "boot",
+	"modules": "boot", "networking": "boot", "root": "boot", "fsck": "boot", "seedrng": "boot", "swap": "boot", "sysctl": "boot", "syslog": "boot",
+	"killprocs": "shutdown", "mount-ro": "shutdown", "savecache": "shutdown",
+}
+
+// openrcServices links services into their runlevel, or out of all.
 func (j *job) openrcServices() error {
 	for _, name := range append(slices.Clone(j.def.Services.Enable), j.def.Services.Disable...) {
 		if !j.exists(path.Join("/etc/init.d", name)) || strings.Contains(name, "/") {
@@ -179,7 +188,11 @@ func (j *job) openrcServices() error {
 		}
 	}
 	for _, name := range j.def.Services.Enable {
-		if err := j.symlink("/etc/init.d/"+name, "/etc/runlevels/default/"+name, attr{mode: 0o777}); err != nil {
+		level := runlevelOf[name]
+		if level == "" {
+			level = "default"
+		}
+		if err := j.symlink("/etc/init.d/"+name, "/etc/runlevels/"+level+"/"+name, attr{mode: 0o777}); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -106,4 +108,41 @@ func FuzzInstall(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Services of OpenRC go where they belong; Alpine has one file of interfaces.
+func TestAlpine(t *testing.T) {
+	f := newFixture(t)
+	f.env.Family, f.env.Init = "apk", "openrc"
+	for _, name := range []string{"/etc/init.d/sshd", "/etc/init.d/syslog", "/etc/init.d/networking", "/sbin/ifup", "/usr/bin/doas"} {
+		f.put(name, "#!/sbin/openrc-run\n")
+	}
+	f.put("/etc/runlevels/default/old", "")
+	f.put("/etc/init.d/old", "")
+	f.must(machine.Definition{
+		Services: machine.Services{Enable: []string{"sshd", "syslog"}, Disable: []string{"old"}},
+		Network:  []machine.Network{{Match: "eth0", DHCP: true}, {Match: "eth1", Address: []string{"192.0.2.7/24"}, Gateway: "192.0.2.1"}},
+		Users:    []machine.User{{Name: "ops", Sudo: "nopasswd"}},
+	})
+	for link, want := range map[string]string{
+		"/etc/runlevels/default/sshd": "/etc/init.d/sshd", "/etc/runlevels/boot/syslog": "/etc/init.d/syslog", "/etc/runlevels/boot/networking": "/etc/init.d/networking",
+	} {
+		if got, err := os.Readlink(filepath.Join(f.dir, link)); err != nil || got != want {
+			t.Errorf("%s leads to %q, %v", link, got, err)
+		}
+	}
+	for name, want := range map[string]string{
+		"/etc/network/interfaces":      "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\nauto eth1\niface eth1 inet static\n\taddress 192.0.2.7/24\n\tgateway 192.0.2.1\n",
+		"/etc/doas.d/slipway-ops.conf": "permit nopass ops as root\n",
+	} {
+		if data, err := os.ReadFile(filepath.Join(f.dir, name)); err != nil || string(data) != want {
+			t.Errorf("%s is %q, %v", name, data, err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(f.dir, "/etc/runlevels/default/old")); err == nil {
+		t.Error("a disabled service is still there")
+	}
+	if data, _ := os.ReadFile(filepath.Join(f.dir, "/etc/shadow")); !strings.Contains(string(data), "ops:*:") {
+		t.Errorf("an account that a key opens is locked: %s", data)
+	}
 }

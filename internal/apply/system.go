@@ -124,7 +124,7 @@ func applyLocale(ctx context.Context, j *job) error {
 	if strings.ContainsAny(name, " \t\n\"'$`\\/") {
 		return fmt.Errorf("%q is no locale", name)
 	}
-	if needsLocales(name) {
+	if j.def.NeedsLocales() {
 		if err := j.generateLocale(ctx, name); err != nil {
 			return err
 		}

@@ -180,6 +180,8 @@ func (j *job) shell(u machine.User) string {
 	switch {
 	case u.Shell != "":
 		return u.Shell
+	case u.System && !j.exists("/usr/sbin/nologin") && j.exists("/sbin/nologin"):
+		return "/sbin/nologin"
 	case u.System:
 		return "/usr/sbin/nologin"
 	case j.exists("/bin/bash"):
@@ -194,5 +196,9 @@ func (j *job) shadowFields(u machine.User) []string {
 	if u.System {
 		return []string{u.Name, "!", day, "", "", "", "", "", ""}
 	}
-	return []string{u.Name, "!", day, "0", "99999", "7", "", "", ""}
+	none := "!"
+	if j.env.Family == "apk" {
+		none = "*" // its sshd has no PAM, and takes "!" for a locked account that no key opens
+	}
+	return []string{u.Name, none, day, "0", "99999", "7", "", "", ""}
 }

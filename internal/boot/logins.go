@@ -15,10 +15,12 @@ import (
 // that read an inittab are told.
 func (a *assembly) addLogins(context.Context) error {
 	var line func(c entries.Console) string
-	switch a.Definition.Init {
-	case "openrc":
+	switch init := a.Definition.InitSystem(); {
+	case init == "openrc" && a.Definition.Family() == "apk":
+		line = busyboxLine // OpenRC is started by busybox's init there
+	case init == "openrc":
 		line = sysvLine
-	case "busybox":
+	case init == "busybox":
 		line = busyboxLine
 	default:
 		return a.addSecure()

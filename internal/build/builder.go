@@ -118,12 +118,14 @@ func (b *Builder) missing(layers []Layer) []Layer {
 	return layers
 }
 
-// family finds who packages the definition's system.
+// Family finds who packages the definition's system.
+func (b *Builder) Family(d *machine.Definition) (distro.Family, error) { return b.family(d) }
+
 func (b *Builder) family(d *machine.Definition) (distro.Family, error) {
 	name, _, _ := cut(d.System)
 	f, ok := b.Families[name]
 	if !ok {
-		return nil, fmt.Errorf("%s: system %s is not yet supported; what works today: debian/bookworm, debian/trixie", d.File, d.System)
+		return nil, fmt.Errorf("%s: system %s is not yet supported by this program", d.File, d.System)
 	}
 	return f, nil
 }

@@ -1,10 +1,10 @@
 package build
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -51,22 +51,22 @@ func (b *Builder) Open(ctx context.Context, name string) (*Side, error) {
 	return &Side{m, c}, nil
 }
 
-// Compare lists how b differs from a.
-func Compare(a, b *Side) (*Diff, error) {
-	packagesA, err := installed(a)
+// Compare lists how y differs from x.
+func (b *Builder) Compare(x, y *Side) (*Diff, error) {
+	packagesA, err := b.installed(x)
 	if err != nil {
 		return nil, err
 	}
-	packagesB, err := installed(b)
+	packagesB, err := b.installed(y)
 	if err != nil {
 		return nil, err
 	}
 	out := &Diff{Packages: plan.Differences(packagesA, packagesB), Files: []FileChange{},
-		Bytes: [2]int64{contentBytes(a.Manifest), contentBytes(b.Manifest)}}
+		Bytes: [2]int64{contentBytes(x.Manifest), contentBytes(y.Manifest)}}
 	if out.Packages == nil {
 		out.Packages = []plan.Change{}
 	}
-	for _, d := range tree.Compare(a.Manifest, b.Manifest) {
+	for _, d := range tree.Compare(x.Manifest, y.Manifest) {
 		out.Files = append(out.Files, fileChange(d))
 	}
 	return out, nil
@@ -91,47 +91,41 @@ func fileChange(d tree.Difference) FileChange {
 	return c
 }
 
-// installed reads the package database of a tree; none means no packages.
-func installed(s *Side) ([]plan.Package, error) {
-	e := s.Manifest.Lookup("var/lib/dpkg/status")
-	if e == nil {
-		return nil, nil
+// installed reads the package databases of a tree; none means no packages.
+func (b *Builder) installed(s *Side) ([]plan.Package, error) {
+	var out []plan.Package
+	done := map[string]bool{}
+	for _, family := range b.Families {
+		if done[family.Name()] {
+			continue
+		}
+		done[family.Name()] = true
+		list, err := family.Installed(s.read)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list {
+			out = append(out, plan.Package{Name: p.Name, Version: p.Version, Arch: p.Arch})
+		}
+	}
+	return out, nil
+}
+
+// maxDatabase bounds a file of a package database, in bytes.
+const maxDatabase = 256 << 20
+
+// read gives a file of the tree.
+func (s *Side) read(path string) ([]byte, error) {
+	e := s.Manifest.Lookup(path)
+	if e == nil || e.Type != tree.File {
+		return nil, fmt.Errorf("/%s: %w", path, fs.ErrNotExist)
 	}
 	r, err := s.Content.Open(e.Digest)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return parseStatus(r)
-}
-
-// parseStatus reads the few fields of dpkg's status that name a package.
-func parseStatus(r io.Reader) ([]plan.Package, error) {
-	var out []plan.Package
-	var p plan.Package
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		key, value, ok := strings.Cut(lines.Text(), ": ")
-		switch {
-		case lines.Text() == "":
-			if p.Name != "" {
-				out = append(out, p)
-			}
-			p = plan.Package{}
-		case !ok:
-		case key == "Package":
-			p.Name = value
-		case key == "Version":
-			p.Version = value
-		case key == "Architecture":
-			p.Arch = value
-		}
-	}
-	if p.Name != "" {
-		out = append(out, p)
-	}
-	return out, lines.Err()
+	return io.ReadAll(io.LimitReader(r, maxDatabase))
 }
 
 // Text is the diff for a person.

@@ -20,10 +20,14 @@ func (b *Builder) Plan(p *Prepared) (*plan.Plan, error) {
 			Name: pkg.Name, Version: pkg.Version, Arch: pkg.Arch, ImpliedBy: pkg.ImpliedBy,
 		})
 	}
+	family, err := b.family(p.Definition)
+	if err != nil {
+		return nil, err
+	}
 	missing := b.missing(p.Layers)
 	fetches := 0
 	for _, pkg := range wanted(p, missing) {
-		if !b.Store.HasPack(pkg.SHA256) && !b.Store.HasObject("deb", pkg.SHA256) {
+		if !b.Store.HasPack(pkg.SHA256) && !b.Store.HasObject(family.Name(), pkg.SHA256) {
 			out.FetchBytes += pkg.Size
 			fetches++
 		}
@@ -64,7 +68,7 @@ func moreStep(p *Prepared, packages []plan.Package) string {
 
 func hasKernel(packages []plan.Package) bool {
 	for _, p := range packages {
-		if strings.HasPrefix(p.Name, "linux-image-") {
+		if strings.HasPrefix(p.Name, "linux-image-") || strings.HasPrefix(p.Name, "linux-lts") || strings.HasPrefix(p.Name, "linux-virt") {
 			return true
 		}
 	}

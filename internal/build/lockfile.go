@@ -86,8 +86,11 @@ func (b *Builder) lockClass(ctx context.Context, d *machine.Definition, opt Opti
 // scripts chose, so that a later build never moves an id under kept data.
 func (b *Builder) lockIDs(ctx context.Context, d *machine.Definition, opt Options, lock *plan.Lock) error {
 	opt.Class = plan.Container
-	p := &Prepared{Definition: d, Class: opt.Class, Implied: impliedBy(d, opt.Class), Lock: lock}
-	var err error
+	family, err := b.family(d)
+	if err != nil {
+		return err
+	}
+	p := &Prepared{Definition: d, Class: opt.Class, Implied: family.Implied(d, opt.Class), Lock: lock}
 	if p.Base, p.Rest, err = lock.Select(p.Class); err != nil {
 		return err
 	}

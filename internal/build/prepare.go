@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"slipway/internal/apply"
 	"slipway/internal/distro"
 	"slipway/internal/machine"
 	"slipway/internal/plan"
@@ -79,7 +78,7 @@ func (b *Builder) prepareWith(ctx context.Context, d *machine.Definition, opt Op
 	if opt.Class == "" {
 		opt.Class = plan.Plain
 	}
-	p := &Prepared{Definition: d, Class: opt.Class, Implied: impliedBy(d, opt.Class)}
+	p := &Prepared{Definition: d, Class: opt.Class, Implied: family.Implied(d, opt.Class)}
 	if err := b.choose(ctx, family, p, locked, opt); err != nil {
 		return nil, err
 	}
@@ -104,16 +103,6 @@ func turns(p *Prepared) (shared, own plan.Turn, err error) {
 		shared = plan.Turn{}
 	}
 	return shared, own, err
-}
-
-// impliedBy lists the packages that keys bring; with init: none a definition
-// is exactly its packages.
-func impliedBy(d *machine.Definition, class plan.Class) []distro.Implied {
-	var out []distro.Implied
-	for _, i := range apply.Implied(d, string(class)) {
-		out = append(out, distro.Implied{Package: i.Name, Key: i.Key})
-	}
-	return out
 }
 
 // choose fills p.Lock: from the lock file, from a choice made before against

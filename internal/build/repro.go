@@ -177,15 +177,16 @@ func (b *Builder) lendPackages(p *Prepared, dir string) error {
 		return err
 	}
 	defer s.Close()
+	kind := p.Definition.Family()
 	for _, pkg := range p.Packages() {
-		f, err := os.Open(b.Store.ObjectPath("deb", pkg.SHA256))
+		f, err := os.Open(b.Store.ObjectPath(kind, pkg.SHA256))
 		if os.IsNotExist(err) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		err = s.ImportObject("deb", pkg.SHA256, f)
+		err = s.ImportObject(kind, pkg.SHA256, f)
 		f.Close()
 		if err != nil {
 			return err
@@ -238,44 +239,36 @@ func (r *Reproduction) compare(p *Prepared, stores [2]*store.Store) error {
 		}
 		r.Layer, r.First, r.Count = l.Kind, &differences[0], len(differences)
 		r.Others = differences[1:min(len(differences), 21)]
-		r.blame(stores[0], l)
+		r.blame(stores[0], p.Packages())
 		return nil
 	}
 	r.Equal = true
 	return nil
 }
 
-// blame names the package whose file list holds the path, and the script that
-// runs for it.
-func (r *Reproduction) blame(s *store.Store, l Layer) {
-	layer, err := s.Layer(l.Key)
-	if err != nil {
-		return
-	}
-	m, err := layer.Manifest()
-	if err != nil {
-		return
-	}
-	want := []byte("\n/" + r.First.Path + "\n")
-	for _, e := range m.Entries {
-		name, ok := strings.CutPrefix(e.Path, "var/lib/dpkg/info/")
-		if !ok || !strings.HasSuffix(name, ".list") {
-			continue
-		}
-		content, err := layer.Content().Open(e.Digest)
+// blame names the package that brought the path, and the script that runs for
+// it.
+func (r *Reproduction) blame(s *store.Store, packages []plan.Package) {
+	for _, p := range packages {
+		pack, err := s.OpenPack(p.SHA256)
 		if err != nil {
 			continue
 		}
-		data, err := io.ReadAll(content)
-		content.Close()
-		if err == nil && bytes.Contains(data, want) {
-			r.Package = strings.TrimSuffix(name, ".list")
-			break
+		for _, e := range pack.Entries() {
+			if e.Path == r.First.Path && e.Type != tree.Dir {
+				r.Package = p.Name
+			}
 		}
-	}
-	if r.Package != "" {
-		if m.Lookup("var/lib/dpkg/info/"+r.Package+".postinst") != nil {
-			r.Script = r.Package + ".postinst"
+		if r.Package != "" {
+			for _, name := range []string{"postinst", "post-install"} {
+				if _, ok := pack.ControlData(name); ok {
+					r.Script = p.Name + "." + name
+				}
+			}
+		}
+		pack.Close()
+		if r.Package != "" {
+			return
 		}
 	}
 }

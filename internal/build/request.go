@@ -67,7 +67,7 @@ func requestDigest(d *machine.Definition, class plan.Class, implied []distro.Imp
 		repositories, d.Mirror.None, class, implied), nil
 }
 
-func isLocal(name string) bool { return strings.HasSuffix(name, ".deb") && strings.Contains(name, "/") }
+func isLocal(name string) bool { return machine.IsLocalPackage(name) }
 
 func hashFile(path string) (string, error) {
 	f, err := os.Open(path)

@@ -24,7 +24,7 @@ func billOfMaterials(r *Result) ([]byte, error) {
 			ID: spdxID(p), Name: p.Name, Version: p.Version, Location: "NOASSERTION", FilesAnalyzed: false,
 			Concluded: "NOASSERTION", Declared: "NOASSERTION", Copyright: "NOASSERTION",
 			Checksums: []spdxChecksum{{"SHA256", p.SHA256}},
-			Refs: []spdxRef{{"PACKAGE-MANAGER", "purl", "pkg:deb/" + distribution + "/" + url.PathEscape(p.Name) + "@" +
+			Refs: []spdxRef{{"PACKAGE-MANAGER", "purl", "pkg:" + d.Family() + "/" + distribution + "/" + url.PathEscape(p.Name) + "@" +
 				url.PathEscape(p.Version) + "?arch=" + p.Arch + "&distro=" + release}},
 		}
 		doc.Packages = append(doc.Packages, pkg)

@@ -109,7 +109,7 @@ func (b *work) applyEnv(t *staged) apply.Env {
 		Secret: b.Secrets.get,
 		IDs:    b.Lock.Users,
 		Init:   b.definition.InitSystem(),
-		Family: "deb",
+		Family: b.definition.Family(),
 		Date:   b.Lock.Date.Unix(),
 	}
 }

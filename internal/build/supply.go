@@ -87,7 +87,7 @@ func (s *supply) split(need []plan.Package) (fetched map[string]chan struct{}, a
 	fetched, s.kept = make(map[string]chan struct{}, len(need)), map[string]bool{}
 	for _, pkg := range need {
 		fetched[pkg.SHA256] = make(chan struct{})
-		if s.b.Store.HasObject("deb", pkg.SHA256) {
+		if s.b.Store.HasObject(s.family.Name(), pkg.SHA256) {
 			s.reused++
 			s.kept[pkg.SHA256] = true
 			close(fetched[pkg.SHA256])
@@ -129,7 +129,7 @@ func (s *supply) fetch(ctx context.Context, p *Prepared, absent []plan.Package, 
 	step := s.b.Progress.Step(fmt.Sprintf("fetch %d packages", len(absent)))
 	var total int64
 	for i := range items {
-		items[i].Dest = s.b.Store.ObjectPath("deb", items[i].SHA256)
+		items[i].Dest = s.b.Store.ObjectPath(s.family.Name(), items[i].SHA256)
 		total += items[i].Size
 	}
 	step.Total(total)
@@ -160,10 +160,10 @@ func (s *supply) fetch(ctx context.Context, p *Prepared, absent []plan.Package, 
 // fetched once more, and said.
 func (s *supply) unpack(ctx context.Context, p *Prepared, pkg plan.Package) error {
 	defer trace.Region("decompress " + pkg.Name)()
-	path := s.b.Store.ObjectPath("deb", pkg.SHA256)
+	path := s.b.Store.ObjectPath(s.family.Name(), pkg.SHA256)
 	var damage *store.CorruptError
 	if s.kept[pkg.SHA256] {
-		if err := s.b.Store.VerifyObject("deb", pkg.SHA256); err != nil && !errors.As(err, &damage) {
+		if err := s.b.Store.VerifyObject(s.family.Name(), pkg.SHA256); err != nil && !errors.As(err, &damage) {
 			return err
 		}
 	}
@@ -172,7 +172,7 @@ func (s *supply) unpack(ctx context.Context, p *Prepared, pkg plan.Package) erro
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if !errors.As(s.b.Store.VerifyObject("deb", pkg.SHA256), &damage) {
+		if !errors.As(s.b.Store.VerifyObject(s.family.Name(), pkg.SHA256), &damage) {
 			return fmt.Errorf("unpacking %s: %w", pkg.ID(), err)
 		}
 	}
@@ -180,7 +180,7 @@ func (s *supply) unpack(ctx context.Context, p *Prepared, pkg plan.Package) erro
 		return fmt.Errorf("--offline: the stored copy of %s cannot be fetched again: %w", pkg.ID(), damage)
 	}
 	s.b.Progress.Note(fmt.Sprintf("the stored copy of %s is damaged; fetching it again", pkg.ID()))
-	if err := s.b.Store.RemoveObject("deb", pkg.SHA256); err != nil {
+	if err := s.b.Store.RemoveObject(s.family.Name(), pkg.SHA256); err != nil {
 		return err
 	}
 	again := map[string]chan struct{}{pkg.SHA256: make(chan struct{})}

@@ -30,6 +30,8 @@ func (f *supplier) Items(_ context.Context, _ *machine.Definition, packages []pl
 	return items, nil
 }
 
+func (f *supplier) Name() string { return "deb" }
+
 func (f *supplier) Fetcher(*machine.Definition) (*fetch.Fetcher, error) { return &fetch.Fetcher{}, nil }
 
 func (f *supplier) Unpack(_ context.Context, _ *store.Store, _ plan.Package, path string) error {

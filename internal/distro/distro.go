@@ -32,6 +32,27 @@ type Implied struct {
 	Key     string
 }
 
+// ImpliedList collects packages that keys bring, each once.
+type ImpliedList struct{ list []Implied }
+
+// Add notes that a key needs a package; the first key counts.
+func (l *ImpliedList) Add(name, key string) {
+	for _, have := range l.list {
+		if have.Package == name {
+			return
+		}
+	}
+	l.list = append(l.list, Implied{Package: name, Key: key})
+}
+
+// All is the list.
+func (l *ImpliedList) All() []Implied { return l.list }
+
+// Installed is a package as a tree's own database has it.
+type Installed struct {
+	Name, Version, Arch string
+}
+
 // Choice is what a family chose.
 type Choice struct {
 	Lock  *plan.Lock // pins exactly the requested class
@@ -85,8 +106,12 @@ type Job struct {
 
 // Family is one way to package Linux.
 type Family interface {
-	// Name is the word used in docs/design.md, section 2: "deb".
+	// Name is the word used in docs/design.md, section 2: "deb". The store
+	// keeps the family's packages under this name too.
 	Name() string
+	// Implied lists the packages that keys of the definition need, each once,
+	// in the order of the keys; nothing with "init: none".
+	Implied(d *machine.Definition, class plan.Class) []Implied
 	// Fingerprint names the indexes that Choose would use, without loading
 	// them; "" when the network must be asked first.
 	Fingerprint(ctx context.Context, r Request) (string, error)
@@ -101,6 +126,14 @@ type Family interface {
 	Sources(d *machine.Definition) (map[string]string, error)
 	// Older tells whether version a is older than version b.
 	Older(a, b string) bool
+	// Installed reads what a tree's own database says is installed. read gives
+	// a file by its path without the leading slash, fs.ErrNotExist if there is
+	// none.
+	Installed(read func(path string) ([]byte, error)) ([]Installed, error)
+	// Query is the command that prints the database of a running machine, and
+	// Answer reads what it printed.
+	Query() []string
+	Answer(output []byte) ([]Installed, error)
 	// Unpack turns a fetched package into a pack of the store.
 	Unpack(ctx context.Context, s *store.Store, p plan.Package, path string) error
 }

@@ -133,8 +133,8 @@ func (d *Definition) fill(opt Options) {
 	setDefault(&d.Arch, opt.HostArch)
 	setDefault(&d.Init, "auto")
 	setDefault(&d.Restart, "never")
-	if d.Base == "" && d.Family() == "deb" {
-		d.Base = "minbase"
+	if row, ok := distributionOf(d.System); ok && d.Base == "" && len(row.bases) > 0 {
+		d.Base = row.bases[0]
 	}
 	for i := range d.Files {
 		d.Files[i].fill()

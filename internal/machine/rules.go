@@ -41,8 +41,11 @@ func (r *rule) in(n float64) bool {
 }
 
 const (
-	userName    = `[a-z_][a-z0-9_-]{0,30}\$?`
-	ownerName   = `([a-z_][a-z0-9_-]{0,30}|[0-9]{1,5})`
+	userName  = `[a-z_][a-z0-9_-]{0,30}\$?`
+	ownerName = `([a-z_][a-z0-9_-]{0,30}|[0-9]{1,5})`
+	// apkWord is what apk takes beyond that: a tag, other operators, and names
+	// of what packages provide (so:, cmd:, pc:).
+	apkWord     = `!?((so|cmd|pc|py[0-9.]*):)?[A-Za-z0-9][A-Za-z0-9+._-]*(@[A-Za-z0-9._-]+)?([<>=~]{1,2}[0-9][A-Za-z0-9._-]*)?`
 	packageName = `[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9]+)?`
 )
 
@@ -54,7 +57,7 @@ var rules = map[string]*rule{
 	"arch":       {want: "an architecture", enum: architectures, hint: func(s string) string { return didYouMean(archAliases[s]) }},
 	"init":       {want: "auto, systemd, openrc, busybox, none or an absolute path", pattern: `^(auto|systemd|openrc|busybox|none|/[^\n]+)$`, hint: among("auto", "systemd", "openrc", "busybox", "none")},
 	"base":       {want: "the name of a base set", pattern: `^[a-z][a-z0-9-]*$`},
-	"package":    {want: "name, name=version, name/suite, or ./file.deb", pattern: `^-?` + packageName + `(=[^\s/=]+|/[A-Za-z0-9._-]+)?$|^-?(\./|\.\./|/)[^\n]*\.(deb|apk|rpm|pkg\.tar\.zst)$`, hint: hintPackage},
+	"package":    {want: "name, name=version, name/suite, or ./file.deb", pattern: `^-?` + packageName + `(=[^\s/=]+|/[A-Za-z0-9._-]+)?$|^-?` + apkWord + `$|^-?(\./|\.\./|/)[^\n]*\.(deb|apk|rpm|pkg\.tar\.zst)$`, hint: hintPackage},
 	"url":        {want: "an http, https or file address", pattern: `^(https?://[^\s/]+(/[^\s]*)?|file:///[^\s]*)$`},
 	"weburl":     {want: "an http or https address, for example http://machine:80/", pattern: `^https?://[^\s/]+(/[^\s]*)?$`},
 	"word":       {want: "a word", pattern: `^[A-Za-z0-9./_:+-]+$`},

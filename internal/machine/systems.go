@@ -13,16 +13,18 @@ type distribution struct {
 	family   string
 	releases bool     // is a release named after a slash
 	init     string   // what "auto" stands for
+	bases    []string // base sets; the first is the default
 	ready    []string // releases that can be built now
 	numbers  map[string]string
 }
 
 var distributions = []distribution{
-	{name: "debian", family: "deb", releases: true, init: "systemd",
+	{name: "debian", family: "deb", releases: true, init: "systemd", bases: debBases,
 		ready:   []string{"bookworm", "trixie", "forky", "sid"},
 		numbers: map[string]string{"12": "bookworm", "13": "trixie", "14": "forky", "unstable": "sid"}},
-	{name: "ubuntu", family: "deb", releases: true, init: "systemd"},
-	{name: "alpine", family: "apk", releases: true, init: "openrc"},
+	{name: "ubuntu", family: "deb", releases: true, init: "systemd", bases: debBases},
+	{name: "alpine", family: "apk", releases: true, init: "openrc", bases: []string{"alpine-base", "minirootfs", "empty"},
+		ready: []string{"3.16", "3.17", "3.18", "3.19", "3.20", "3.21", "3.22", "edge"}},
 	{name: "arch", family: "pacman", init: "systemd"},
 	{name: "alma", family: "rpm", releases: true, init: "systemd"},
 	{name: "rocky", family: "rpm", releases: true, init: "systemd"},
@@ -31,7 +33,7 @@ var distributions = []distribution{
 }
 
 // debBases are the base sets of the deb family.
-var debBases = []string{"essential", "apt", "required", "minbase", "buildd", "important", "standard"}
+var debBases = []string{"minbase", "essential", "apt", "required", "buildd", "important", "standard"}
 
 // architectures are the known ones by their Debian names.
 var architectures = []string{"amd64", "arm64", "armhf", "armel", "i386", "riscv64", "ppc64el", "s390x", "loong64", "mips64el"}
@@ -130,4 +132,10 @@ func supportedSystems() []string {
 		}
 	}
 	return out
+}
+
+// NeedsLocales tells whether the machine's locale must be generated.
+func (d *Definition) NeedsLocales() bool {
+	base, _, _ := strings.Cut(d.Locale, ".")
+	return d.Locale != "" && base != "C" && base != "POSIX"
 }

@@ -18,8 +18,8 @@ type Definition struct {
 	Replace      []string          `yaml:"replace" example:"[packages]" doc:"Keys (dotted) whose value in this file stands alone instead of being merged."`
 	When         []Condition       `yaml:"when" example:"[{system: \"alpine/*\", packages: [nginx]}]" doc:"Conditional parts: the selectors system, arch, name and init (shell patterns, one or a list) must all match; then the rest is merged above this file."`
 	Init         string            `yaml:"init" check:"init" default:"auto" example:"systemd" doc:"The first process: auto (the distribution's own), systemd, openrc, busybox, none (nothing is implied), or the absolute path of a program."`
-	Base         string            `yaml:"base" check:"base" default:"minbase" example:"essential" doc:"The family's base set; for deb: essential, apt, required, minbase, buildd, important or standard."`
-	Packages     []string          `yaml:"packages" check:"package" path:"deb" remove:"true" default:"none" example:"[nginx-light, \"curl=8.*\", \"git/trixie-backports\", ./local.deb]" doc:"Packages: a name, name=version (patterns allowed), name/suite, or the path of a local package. \"-name\" removes one that an included file lists."`
+	Base         string            `yaml:"base" check:"base" default:"the family's: minbase, alpine-base" example:"essential" doc:"The family's base set; for deb: essential, apt, required, minbase, buildd, important or standard; for apk: alpine-base, minirootfs or empty."`
+	Packages     []string          `yaml:"packages" check:"package" path:"deb" remove:"true" default:"none" example:"[nginx-light, \"curl=8.*\", \"git/trixie-backports\", ./local.deb]" doc:"Packages: a name, name=version (patterns allowed), name/suite (for apk: name/tag), what else the family's tools take (\"so:libssl.so.3\", \"nginx~1.24\", \"!mdev-conf\"), or the path of a local package. \"-name\" removes one that an included file lists."`
 	Recommends   bool              `yaml:"recommends" default:"false" example:"true" doc:"Install recommended packages too."`
 	Repositories []Repository      `yaml:"repositories" default:"none" doc:"Further archives, in the family's own terms. Security and updates are always on."`
 	Mirror       Mirror            `yaml:"mirror" default:"the host's, if it runs the same distribution, else the official address" example:"http://ftp.debian.org/debian" doc:"Where packages are fetched from; none: only the repositories."`
@@ -76,8 +76,8 @@ type Repository struct {
 	URL        string   `yaml:"url" required:"true" check:"url" example:"https://packages.example.org/debian" doc:"Base address of the archive: http, https or file."`
 	Suite      string   `yaml:"suite" check:"word" example:"trixie" doc:"Suite (deb); one that ends with a slash is a flat archive."`
 	Components []string `yaml:"components" check:"word" example:"[main]" doc:"Components (deb)."`
-	SignedBy   string   `yaml:"signed_by" check:"hostpath" path:"host" example:"./example.asc" doc:"OpenPGP key file that must have signed the archive's index."`
-	Name       string   `yaml:"name" check:"word" example:"extra" doc:"Name of the repository (pacman and rpm; deb: name of the sources file)."`
+	SignedBy   string   `yaml:"signed_by" check:"hostpath" path:"host" example:"./example.asc" doc:"Key file that must have signed the archive's index: OpenPGP for deb, an RSA public key for apk, whose file's name the signature names."`
+	Name       string   `yaml:"name" check:"word" example:"extra" doc:"Name of the repository (pacman and rpm; deb: name of the sources file; apk: its tag, by which alone packages come from it)."`
 	Priority   int      `yaml:"priority" check:"priority" default:"the family's" example:"100" doc:"apt pin priority."`
 }
 

@@ -45,15 +45,15 @@ func (v *validator) validate() {
 // system checks keys whose meaning depends on the distribution.
 func (v *validator) system() {
 	d := v.d
-	if d.Family() == "deb" && d.Base != "" && !slices.Contains(debBases, d.Base) {
-		v.at("base", d.Base, fmt.Sprintf("%q is no base set of the deb family", d.Base),
-			orElse(didYouMean(nearest(d.Base, debBases)), "valid: "+strings.Join(debBases, ", ")))
+	if row, known := distributionOf(d.System); known && d.Base != "" && len(row.bases) > 0 && !slices.Contains(row.bases, d.Base) {
+		v.at("base", d.Base, fmt.Sprintf("%q is no base set of the %s family", d.Base, row.family),
+			orElse(didYouMean(nearest(d.Base, row.bases)), "valid: "+strings.Join(row.bases, ", ")))
 	}
 	if row, known := distributionOf(d.System); known && row.family != "deb" && len(d.Debconf) > 0 {
 		v.at("debconf", "", fmt.Sprintf("%s has no debconf", d.System), "remove it or put it into a when part")
 	}
 	for i, p := range d.Packages {
-		if strings.HasSuffix(p, ".deb") && !IsLocalPackage(p) {
+		if (strings.HasSuffix(p, ".deb") || strings.HasSuffix(p, ".apk")) && !IsLocalPackage(p) {
 			v.at(fmt.Sprintf("packages.%d", i), p, fmt.Sprintf("%q reads as the name of a package", p), fmt.Sprintf("write %q for the file", "./"+p))
 		}
 	}

@@ -12,12 +12,13 @@ import (
 
 // objectKinds are the downloaded things, by folder and suffix.
 var objectKinds = map[string]struct{ dir, suffix string }{
-	"deb":   {"debs", ".deb"},
+	"deb":   {"debs", ".deb"}, // packages, by the family's name
+	"apk":   {"apks", ".apk"},
 	"index": {"indexes", ".index"},
 	"file":  {"files", ".file"},
 }
 
-// ObjectPath is where a downloaded object of a kind ("deb", "index", "file") lies or
+// ObjectPath is where a downloaded object of a kind (a family, "index", "file") lies or
 // will lie, by the SHA-256 of its bytes. It panics on an unknown kind.
 func (s *Store) ObjectPath(kind, digestHex string) string {
 	k, ok := objectKinds[kind]

@@ -5,6 +5,7 @@
 //	version              the format, one line
 //	lock, locks/<name>   flock(2) files; empty
 //	debs/<sha256>.deb    objects as they were downloaded, by kind and digest
+//	apks/<sha256>.apk
 //	files/<sha256>.file  what definitions take from the network
 //	indexes/             for the family: indexes and what it remembers of them
 //	packs/<sha256>.pack  one package unpacked: contents, index, control members
@@ -70,7 +71,7 @@ type Store struct {
 }
 
 // subdirs exist in every store.
-var subdirs = []string{"debs", "files", "packs", "indexes", "layers", "trees", "tools", "images", "pins", "locks", "tmp", "run", "state"}
+var subdirs = []string{"debs", "apks", "files", "packs", "indexes", "layers", "trees", "tools", "images", "pins", "locks", "tmp", "run", "state"}
 
 // Open opens the store in dir and creates it (mode 0700) if need be. The
 // caller closes it.

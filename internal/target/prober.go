@@ -3,7 +3,6 @@ package target
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"slipway/internal/build"
 	"slipway/internal/probe"
@@ -21,18 +20,24 @@ var _ probe.Pender = (*prober)(nil)
 
 // Pending lists installed packages that have a newer version as of the lock's date.
 func (p *prober) Pending(ctx context.Context) ([]string, error) {
-	got, err := p.Exec(ctx, probe.ExecRequest{Args: []string{"dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package} ${Architecture} ${Version}\n"}})
+	family, err := p.builder.Family(p.result.Prepared.Definition)
+	if err != nil {
+		return nil, err
+	}
+	got, err := p.Exec(ctx, probe.ExecRequest{Args: family.Query()})
 	if err != nil {
 		return nil, err
 	}
 	if got.Exit != 0 {
 		return nil, fmt.Errorf("listing installed packages: exit status %d: %s", got.Exit, got.Stderr)
 	}
+	list, err := family.Answer(got.Stdout)
+	if err != nil {
+		return nil, fmt.Errorf("listing installed packages: %w", err)
+	}
 	installed := map[string]string{}
-	for _, line := range strings.Split(string(got.Stdout), "\n") {
-		if f := strings.Fields(line); len(f) == 4 && f[0] == "ii" {
-			installed[f[1]+":"+f[2]] = f[3]
-		}
+	for _, p := range list {
+		installed[p.Name+":"+p.Arch] = p.Version
 	}
 	return p.builder.Pending(ctx, p.result.Prepared, installed)
 }

@@ -31,8 +31,8 @@ func TestRecipesAreWellFormed(t *testing.T) {
 }
 
 // targets says where a recipe is proved; without an entry in a container.
-// hello is proved everywhere by package boot, the two that share a folder by a
-// test of their own.
+// hello is proved everywhere by package boot, the two that share a folder and
+// Alpine's by tests of their own.
 var targets = map[string]string{
 	"hello-arm64":   "vm,uefi,ram",
 	"squashfs-root": "bios",
@@ -44,6 +44,8 @@ var targets = map[string]string{
 	"btrfs-ssh":     "uefi",
 	"bare-guest":    "vm",
 	"unikernel":     "ram",
+	"alpine-hello":  "",
+	"alpine-ssh":    "",
 	"share-one":     "",
 	"share-two":     "",
 }

@@ -46,6 +46,22 @@ func (i *Info) readData(ctx context.Context, r io.ReaderAt, c *converter) error 
 	return nil
 }
 
+// CheckData compares the hash of the data stream with what the control says,
+// without decompressing it.
+func (i *Info) CheckData(r io.ReaderAt) error {
+	if i.DataHash == nil {
+		return fmt.Errorf("%w: the control has no datahash", ErrFormat)
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(r, i.data, i.size-i.data)); err != nil {
+		return err
+	}
+	if got := h.Sum(nil); !bytes.Equal(got, i.DataHash) {
+		return fmt.Errorf("%w: the SHA-256 of its data is %x, the control says %x", ErrMismatch, got, i.DataHash)
+	}
+	return nil
+}
+
 // tap hashes what is read.
 type tap struct {
 	r io.Reader

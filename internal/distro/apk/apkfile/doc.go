@@ -19,9 +19,10 @@ import (
 // Names of the control members of a pack. Scripts keep their names without the
 // leading dot ("pre-install").
 const (
-	InfoMember   = "PKGINFO"
-	OwnersMember = "slipway.owners" // index, user, group, by tabs: entries that are not root's
-	SumsMember   = "slipway.sums"   // index, SHA-1 in hex: what the archive says of files and links
+	InfoMember     = "PKGINFO"
+	IdentityMember = "slipway.identity"
+	OwnersMember   = "slipway.owners" // index, user, group, by tabs: entries that are not root's
+	SumsMember     = "slipway.sums"   // index, SHA-1 in hex: what the archive says of files and links
 )
 
 // Scripts are the members that apk runs, in the order in which its database
@@ -38,8 +39,9 @@ var (
 	ErrMismatch = errors.New("another package than the index says")
 	// ErrSignature is wrapped when no trusted key has signed.
 	ErrSignature = errors.New("no valid signature by a trusted key")
-	// ErrUnsigned is wrapped when there is no signature at all.
-	ErrUnsigned = errors.New("it is not signed")
+	// ErrStranger is wrapped beside it when that is because there is no signature
+	// at all, or only ones by keys that are not known: nothing proves it wrong.
+	ErrStranger = errors.New("nobody known has signed it")
 )
 
 // Error says which package and which segment could not be read.

@@ -79,6 +79,7 @@ func Unpack(ctx context.Context, name string, r io.ReaderAt, size int64, want Wa
 	if err := want.check(i); err != nil {
 		return &Error{name, "control", err}
 	}
+	sink.AddControl(IdentityMember, 0o644, 0, []byte(i.Identity))
 	for _, m := range i.Control.members {
 		if short, ok := strings.CutPrefix(m.name, "."); ok && (short == InfoMember || isScript(short)) {
 			sink.AddControl(short, m.mode, m.mtime, m.data)

@@ -66,7 +66,7 @@ var signatureHashes = []struct {
 // wrong is an error, whatever the others say.
 func Verify(signatures *Segment, signed io.Reader, keys Keys) (string, error) {
 	if signatures == nil {
-		return "", fmt.Errorf("%w: %w", ErrSignature, ErrUnsigned)
+		return "", fmt.Errorf("%w: it is not signed (%w)", ErrSignature, ErrStranger)
 	}
 	var met []string
 	for _, m := range signatures.members {
@@ -93,5 +93,5 @@ func Verify(signatures *Segment, signed io.Reader, keys Keys) (string, error) {
 	if len(met) == 0 {
 		return "", fmt.Errorf("%w: its signatures are of no known kind", ErrSignature)
 	}
-	return "", fmt.Errorf("%w: it is signed by %s; trusted are %s", ErrSignature, strings.Join(met, ", "), strings.Join(keys.Names(), ", "))
+	return "", fmt.Errorf("%w: it is signed by %s; trusted are %s (%w)", ErrSignature, strings.Join(met, ", "), strings.Join(keys.Names(), ", "), ErrStranger)
 }

@@ -114,7 +114,8 @@ func (c *Config) open(ctx context.Context, s *Source) (*opened, error) {
 		return nil, fmt.Errorf("opening %s: its index is %w, and the network is not to be used; run it once with the network", s.Name, ErrOffline)
 	}
 	got, err := c.ask(ctx, s, dir, m, have)
-	if err != nil && have != nil && fetch.Unreachable(err) {
+	var failed *fetch.Error
+	if errors.As(err, &failed) && have != nil && fetch.Unreachable(err) {
 		have.notes = append(have.notes, fmt.Sprintf("%s cannot be reached; the store's index of %s is used", s.Base, day(have.index.Date)))
 		return have, nil
 	}

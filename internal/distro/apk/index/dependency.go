@@ -29,7 +29,7 @@ func ParseDependency(word string) (Dependency, error) {
 		d.Name, text = text[:i], text[i:]
 		n := len(text) - len(strings.TrimLeft(text, "<>=~"))
 		d.operator(text[:n])
-		if d.Version = text[n:]; !d.Checksum && !version.Valid(d.Version) {
+		if d.Version = text[n:]; d.Version == "" || !d.Checksum && !version.Valid(d.Version) {
 			return d, fmt.Errorf("dependency %.80q: %q is no version", word, d.Version)
 		}
 	}

@@ -160,19 +160,30 @@ func (db *database) installed() []byte {
 	sorted := append([]*record(nil), db.packages...)
 	sort.SliceStable(sorted, func(i, j int) bool { return index.Before(sorted[i].Name, sorted[j].Name) })
 	var b strings.Builder
+	own := ""
 	for _, r := range sorted {
+		r.Header(&b)
+		own += r.ownLines()
+		if len(r.dirs) > 0 {
+			b.WriteString(own)
+			own = ""
+		}
 		r.write(&b)
 	}
 	return []byte(b.String())
 }
 
-func (r *record) write(b *strings.Builder) {
-	r.Header(b)
+// ownLines are what an installed package has beside the index's lines. apk 2.14
+// writes those of a package without files with the next one that has some
+// (apk_db_write_fdb flushes its buffer at folders only). So do we: the database
+// is the machine's apk's own, and it reads them back without harm.
+func (r *record) ownLines() string {
+	var b strings.Builder
 	if len(r.replaces) > 0 {
 		b.WriteString("r:" + index.Join(r.replaces, " ") + "\n")
 	}
 	if r.replacesPriority > 0 {
-		fmt.Fprintf(b, "q:%d\n", r.replacesPriority)
+		fmt.Fprintf(&b, "q:%d\n", r.replacesPriority)
 	}
 	if r.tag != "" {
 		b.WriteString("s:" + r.tag + "\n")
@@ -180,6 +191,10 @@ func (r *record) write(b *strings.Builder) {
 	if r.broken != "" {
 		b.WriteString("f:" + r.broken + "\n")
 	}
+	return b.String()
+}
+
+func (r *record) write(b *strings.Builder) {
 	for _, d := range r.dirs {
 		b.WriteString("F:" + d.dir.path + "\n")
 		if d.acl != plainDir {

@@ -30,7 +30,6 @@ import (
 type Package struct {
 	Name, Version, Arch string // Arch as the index says
 	SHA256              string // names the pack
-	Identity            string
 	Size                int64
 	Tag                 string // repository tag it came by
 }

@@ -15,13 +15,17 @@ import (
 // agree on, triggers run in the order of packages, by name, and the database is
 // written.
 func (in *Installer) Finish(ctx context.Context, world, order []string) error {
+	text := strings.Join(world, "\n") + "\n"
+	if !in.changed() && text == in.db.world {
+		return nil
+	}
 	if err := in.permissions(); err != nil {
 		return err
 	}
 	if err := in.runTriggers(ctx, order); err != nil {
 		return err
 	}
-	if err := in.save(strings.Join(world, "\n") + "\n"); err != nil {
+	if err := in.save(text); err != nil {
 		return fmt.Errorf("writing the package database: %w", err)
 	}
 	for _, r := range in.db.packages {
@@ -31,6 +35,16 @@ func (in *Installer) Finish(ctx context.Context, world, order []string) error {
 		d.hit = false
 	}
 	return nil
+}
+
+// changed tells whether this transaction has installed something.
+func (in *Installer) changed() bool {
+	for _, r := range in.db.packages {
+		if r.fresh {
+			return true
+		}
+	}
+	return false
 }
 
 // permissions gives folders that are apk's to set what their owners agree on.

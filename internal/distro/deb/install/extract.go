@@ -61,7 +61,7 @@ func (x *extraction) pack(ctx context.Context, p Package) error {
 }
 
 func (x *extraction) entry(i int, e *tree.Entry) error {
-	a := attrs{int(e.UID), int(e.GID), e.Mode, e.MTime}
+	a := attrs{UID: int(e.UID), GID: int(e.GID), Mode: e.Mode, MTime: e.MTime}
 	if e.Path == "." {
 		x.times["."] = e.MTime
 		return x.in.applyRoot(a)
