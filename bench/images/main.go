@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -20,9 +21,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"slipway/internal/bootfiles/initramfs"
-	"slipway/internal/guest"
-	"slipway/internal/image/compress"
+	"slipway/internal/store"
 	"slipway/internal/xz"
 )
 
@@ -63,6 +62,7 @@ func run() error {
 	flag.StringVar(&b.slipway, "slipway", "bench/work/slipway", "the program")
 	flag.StringVar(&b.store, "store", "", "its store; default: one in memory")
 	flag.IntVar(&b.runs, "runs", 5, "rounds")
+	only := flag.String("only", "", "boot: only the starts, on the terminal")
 	out := flag.String("out", "bench/IMAGES.md", "where the results are written")
 	flag.Parse()
 	var err error
@@ -72,6 +72,11 @@ func run() error {
 	defer os.RemoveAll(b.dir)
 	b.slipway, _ = filepath.Abs(b.slipway)
 	b.store = cmp.Or(b.store, filepath.Join(b.dir, "store"))
+	if *only == "boot" {
+		text, err := b.starts()
+		fmt.Print(text)
+		return err
+	}
 	if err := b.prepare(); err != nil {
 		return err
 	}
@@ -90,7 +95,31 @@ func run() error {
 		text.WriteString(line)
 	}
 	fmt.Fprintf(&text, "\nPeak memory of slipway in these rows: %d MiB.\n", b.peak>>10)
+	starts, err := b.starts()
+	if err != nil {
+		return err
+	}
+	fmt.Print(starts)
+	text.WriteString(starts)
 	return os.WriteFile(*out, []byte(text.String()), 0o644)
+}
+
+// starts measures how fast machines have their root.
+func (b *bench) starts() (string, error) {
+	ctx := context.Background()
+	s, err := store.Open(b.store, store.Options{})
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	m, err := b.prepareBoots(ctx, s)
+	if err == nil {
+		err = m.measure(ctx, b.runs)
+	}
+	if err != nil {
+		return "", err
+	}
+	return m.report(), nil
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
@@ -174,7 +203,7 @@ sha256sum peer.raw >peer.raw.sha256`, b.dir)
 		},
 		{
 			name: "initramfs", peer: "update-initramfs", must: "0.10",
-			ours: b.initramfs,
+			ours: func() error { return b.initramfs(b.path("tree"), b.version, "disk", b.path("x.initrd")) },
 			theirs: func() error {
 				return sh("mount --bind /proc tree/proc && trap 'umount tree/proc' EXIT && chroot tree mkinitramfs -o /tmp/initrd "+b.version+" && cp tree/tmp/initrd peer.initrd && rm tree/tmp/initrd", b.dir)
 			},
@@ -193,26 +222,11 @@ sha256sum peer.raw >peer.raw.sha256`, b.dir)
 	}
 }
 
-// initramfs makes ours from the same tree.
-func (b *bench) initramfs() error {
-	helper, err := guest.Program("amd64")
-	if err != nil {
-		return err
+func decompress(ending string, r io.Reader) (io.Reader, error) {
+	if ending == ".zst" {
+		return zstd.NewReader(r)
 	}
-	f, err := os.Create(b.path("x.initrd"))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return initramfs.Build(f, os.DirFS(b.path("tree")), initramfs.Options{
-		Version: b.version, Set: "disk", Modules: []string{"ext4"}, Helper: helper, Compress: compress.Zstd.Writer,
-		Decompress: func(ending string, r io.Reader) (io.Reader, error) {
-			if ending == ".zst" {
-				return zstd.NewReader(r)
-			}
-			return xz.NewReader(r)
-		},
-	})
+	return xz.NewReader(r)
 }
 
 func (b *bench) measure(r row) (string, error) {

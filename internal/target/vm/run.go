@@ -92,9 +92,8 @@ func (b *body) config() (qemu.Config, error) {
 	if c.CPUs == 0 {
 		c.CPUs = 2
 	}
-	if a := b.programs.Accel; a != nil && a.Name == "tcg" && d.Arch == "amd64" && c.Boot.Kernel != "" {
-		// On a busy host an emulator may miss the few ticks that the kernel waits for.
-		c.Boot.Cmdline += " no_timer_check"
+	if a := b.programs.Accel; a != nil && a.Name == "tcg" && c.Boot.Kernel != "" {
+		c.Boot.Cmdline = qemu.Emulated(d.Arch, c.Boot.Cmdline)
 	}
 	for i, s := range d.Shares {
 		c.Shares = append(c.Shares, qemu.Share{Tag: shareTag(i), Path: s.Host, ReadOnly: s.ReadOnly})
