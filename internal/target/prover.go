@@ -59,6 +59,9 @@ func (p *Prover) Up(ctx context.Context, d *machine.Definition, opt UpOptions) (
 		return nil, err
 	}
 	if m == nil {
+		if said := stateElsewhere(&spec); said != "" {
+			p.Progress.Note(said)
+		}
 		if m, err = r.start(ctx, spec); err != nil {
 			return r.failed(err)
 		}
