@@ -126,11 +126,11 @@ func (b *bench) initramfs(tree, version, set, out string) error {
 	})
 }
 
-var mark = regexp.MustCompile(`^\[ *([0-9.]+)\] (Run /init|EXT4-fs)`)
+var mark = regexp.MustCompile(`\[ *([0-9.]+)\] (Run /init|EXT4-fs)`)
 
 // once starts the machine and gives the guest's clock at /init and at the root.
 func (m *boots) once(ctx context.Context, a *arm, more ...string) (init, root float64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
 	vm, err := qemu.Start(ctx, qemu.Config{
 		Programs: m.programs, Accel: m.accel, Name: "start", Memory: 1 << 30, RunDir: m.dir,
