@@ -53,7 +53,7 @@ func placeText(p tools.Place) string {
 		return fmt.Sprintf("will be unpacked when needed: version %s, %d packages, %s to fetch (%s)",
 			p.Version, p.Packages, build.Bytes(p.Fetch), p.Host.Why)
 	}
-	return fmt.Sprintf("will be unpacked when needed from %s, %s to fetch (%s)", tools.System, p.About, p.Host.Why)
+	return fmt.Sprintf("will be unpacked when needed from %s, %s to fetch (%s)", p.System, p.About, p.Host.Why)
 }
 
 // accelCheck tries a small guest, once per boot of the host.

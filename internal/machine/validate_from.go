@@ -53,11 +53,6 @@ func (v *validator) stock() {
 			v.at(fmt.Sprintf("files.%d.from", i), f.From.URL, "a stock image gets files of this host", "fetch it first")
 		}
 	}
-	for i, n := range v.d.Network {
-		if n.Bond != nil {
-			v.at(fmt.Sprintf("network.%d.bond", i), n.Match, "a stock image gets no bonds", "write its configuration with files")
-		}
-	}
 	for i, c := range v.d.Run {
 		if c.Network {
 			v.at(fmt.Sprintf("run.%d.network", i), "", "commands of a stock image run in the running machine", "write outside: true for the machine")

@@ -32,7 +32,7 @@ func (s *Set) choiceName(arch string) string { return s.Name + "-" + arch }
 
 // request identifies what a set asks for.
 func (s *Set) request(arch string) string {
-	return digest(formatVersion, System, arch, s.Packages, s.Without)
+	return digest(formatVersion, s.system(), arch, s.Packages, s.Without)
 }
 
 func (s *Set) key(arch string, packages []plan.Package) string {
@@ -64,11 +64,18 @@ func (t *Tools) remembered(s *Set) *choice {
 	return c
 }
 
+func (s *Set) system() string {
+	if s.System == "" {
+		return System
+	}
+	return s.System
+}
+
 // definition is the machine that a set would be: exactly the packages and
 // what they depend on.
 func (s *Set) definition(arch string) *machine.Definition {
 	return &machine.Definition{
-		Slipway: "v1", Name: "tools-" + s.Name, System: System, Arch: arch, Init: "none", Base: "custom",
+		Slipway: "v1", Name: "tools-" + s.Name, System: s.system(), Arch: arch, Init: "none", Base: "custom",
 		Packages: s.Packages, File: "slipway's own tools (" + s.Name + ")",
 	}
 }

@@ -10,7 +10,8 @@ import (
 type Place struct {
 	Set      string `json:"set"`
 	What     string `json:"what"`
-	About    string `json:"about"` // what fetching it takes, roughly
+	System   string `json:"system"` // whose packages it is made of
+	About    string `json:"about"`  // what fetching it takes, roughly
 	Host     Host   `json:"host"`
 	Tree     string `json:"tree"`     // folder of the tree, when it is there
 	Version  string `json:"version"`  // of the main package, when the choice is known
@@ -26,7 +27,7 @@ func (t *Tools) Where(ctx context.Context, set string, ask bool) (Place, error) 
 	if err != nil {
 		return Place{}, err
 	}
-	p := Place{Set: s.Name, What: s.What, About: s.About, Host: s.onHost(ctx, t.d.HostRoot, t.d.Arch)}
+	p := Place{Set: s.Name, What: s.What, System: s.system(), About: s.About, Host: s.onHost(ctx, t.d.HostRoot, t.d.Arch)}
 	c := t.remembered(s)
 	if c == nil && ask && !p.Host.Good {
 		if c, err = t.choose(ctx, s); err != nil {

@@ -68,8 +68,7 @@ type File struct {
 
 // renderers is the table of formats.
 var renderers = map[Kind]func(*machine.Definition, Facts) ([]File, error){
-	Kickstart: kickstart,
-	Preseed:   preseed,
+	Kickstart: kickstart, Preseed: preseed, Autoinstall: autoinstall, NoCloud: nocloud, Ignition: ignition, Alpine: alpine,
 }
 
 // Render writes the answer files of a machine, the first one being the one that

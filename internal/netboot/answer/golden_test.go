@@ -1,8 +1,12 @@
 package answer
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"flag"
+	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -134,7 +138,27 @@ func (g *golden) result(t testing.TB) (files []File, got []txtar.File) {
 }
 
 // readable shows a file that is no text.
-func readable(t testing.TB, f File) []byte { return nil }
+func readable(t testing.TB, f File) []byte {
+	if f.Type != "application/gzip" {
+		return nil
+	}
+	z, err := gzip.NewReader(bytes.NewReader(f.Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return out.Bytes()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&out, "%c %o %s %s\n", h.Typeflag, h.Mode, h.Name, h.Linkname)
+		io.Copy(&out, r)
+	}
+}
 
 func TestGolden(t *testing.T) {
 	t.Setenv("HASH", "$6$saltsalt$vUiu5SUmkVh0Eta1cEuWT9mOJ.bsyvdpzAtJz5e2XqS3rfLrTVQXkPCyzJaMXSEvFZfHTxRDB0pGTPcGk7zj./")

@@ -29,13 +29,14 @@ type setup struct {
 	// secrets are the contents of secret files; the caller puts them at
 	// secretDir/INDEX before the script runs.
 	secrets map[int][]byte
+	shell   string // of users that name none
 }
 
 // secretDir is where secret contents wait in the installed system.
 const secretDir = "/root/.slipway"
 
 func newSetup(d *machine.Definition) *setup {
-	s := &setup{d: d, secrets: map[int][]byte{}}
+	s := &setup{d: d, secrets: map[int][]byte{}, shell: "/bin/bash"}
 	s.line("set -eu")
 	s.line("umask 022")
 	return s
@@ -86,7 +87,7 @@ func (s *setup) account(u machine.User, hash string) {
 	if u.Shell != "" {
 		common, change = common+" -s "+quote(u.Shell), change+" -s "+quote(u.Shell)
 	} else if !u.System {
-		common += " -s /bin/bash"
+		common += " -s " + s.shell
 	}
 	if u.System {
 		common += " -r"
@@ -222,7 +223,11 @@ func (s *setup) services() {
 		verb  string
 		names []string
 	}{{"enable", s.d.Services.Enable}, {"disable", s.d.Services.Disable}} {
-		if len(list.names) > 0 {
+		if s.d.InitSystem() == "openrc" {
+			for _, name := range list.names {
+				s.line("rc-update %s %s default", map[string]string{"enable": "add", "disable": "del"}[list.verb], name)
+			}
+		} else if len(list.names) > 0 {
 			s.line("systemctl %s %s", list.verb, strings.Join(list.names, " "))
 		}
 	}

@@ -15,9 +15,10 @@ import (
 // Input is what of a seed is not in the definition.
 type Input struct {
 	Hostname string
-	Instance string // what is done once is done again when it changes
-	Key      string // public ssh key that is let in, a line of authorized_keys
-	HostKey  HostKey
+	Instance string             // what is done once is done again when it changes
+	Key      string             // public ssh key that is let in, a line of authorized_keys; may be ""
+	HostKey  HostKey            // may be empty: the machine makes its own
+	Report   string             // address that is told when all is done; may be ""
 	MACs     []net.HardwareAddr // of the network cards
 }
 
@@ -39,7 +40,7 @@ func NewSeed(d *machine.Definition, in Input) (*Seed, error) {
 	if s.UserData, err = render(d, in); err != nil {
 		return nil, err
 	}
-	if s.NetworkConfig, err = network(d, in.MACs); err != nil {
+	if s.NetworkConfig, err = Network(d, in.MACs); err != nil {
 		return nil, fmt.Errorf("rendering the network configuration: %w", err)
 	}
 	s.MetaData, err = json.MarshalIndent(map[string]string{"instance-id": in.Instance, "local-hostname": in.Hostname}, "", "  ")

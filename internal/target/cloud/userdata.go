@@ -21,14 +21,24 @@ type userData struct {
 	DisableRoot    bool       `json:"disable_root"`
 	PasswordLogins bool       `json:"ssh_pwauth"`
 	DeleteHostKeys bool       `json:"ssh_deletekeys"`
-	HostKeys       hostKeys   `json:"ssh_keys"`
-	AuthorizedKeys []string   `json:"ssh_authorized_keys"`
+	HostKeys       *hostKeys  `json:"ssh_keys,omitempty"`
+	AuthorizedKeys []string   `json:"ssh_authorized_keys,omitempty"`
 	Users          []any      `json:"users"`
 	Timezone       string     `json:"timezone,omitempty"`
 	Locale         string     `json:"locale,omitempty"`
 	Mounts         [][]string `json:"mounts,omitempty"`
 	WriteFiles     []file     `json:"write_files,omitempty"`
 	Run            [][]string `json:"runcmd,omitempty"`
+	Update         bool       `json:"package_update,omitempty"`
+	Packages       []string   `json:"packages,omitempty"`
+	Report         *report    `json:"phone_home,omitempty"`
+}
+
+// report is a POST when all is done.
+type report struct {
+	URL   string   `json:"url"`
+	Post  []string `json:"post"`
+	Tries int      `json:"tries"`
 }
 
 type hostKeys struct {
@@ -68,8 +78,16 @@ const maxFiles = 8 << 20
 func render(d *machine.Definition, in Input) ([]byte, error) {
 	u := userData{
 		Hostname: in.Hostname, ManageEtcHosts: "localhost", DeleteHostKeys: true,
-		HostKeys:       hostKeys{in.HostKey.Private, in.HostKey.Public},
-		AuthorizedKeys: []string{in.Key}, Timezone: d.Timezone, Locale: d.Locale,
+		Timezone: d.Timezone, Locale: d.Locale, Packages: d.Packages, Update: len(d.Packages) > 0,
+	}
+	if in.HostKey != (HostKey{}) {
+		u.HostKeys = &hostKeys{in.HostKey.Private, in.HostKey.Public}
+	}
+	if in.Key != "" {
+		u.AuthorizedKeys = []string{in.Key}
+	}
+	if in.Report != "" {
+		u.Report = &report{in.Report, []string{"instance_id", "hostname"}, 5}
 	}
 	var err error
 	if u.Users, err = users(d, in.Key); err != nil {
@@ -118,7 +136,7 @@ func users(d *machine.Definition, own string) ([]any, error) {
 			Name: u.Name, UID: u.UID, Comment: u.Comment, Group: u.Group, Groups: u.Groups, Home: u.Home, Shell: u.Shell,
 			System: u.System, Locked: u.Password == nil,
 		}
-		if !u.System {
+		if !u.System && own != "" {
 			c.AuthorizedKeys = []string{own}
 		}
 		if c.Shell == "" && !u.System {
