@@ -16,15 +16,15 @@ import (
 // exportFlags are the flags of export.
 type exportFlags struct {
 	buildFlags
-	libvirt, nspawn bool
-	opt             export.Options
+	libvirt, nspawn, ansible bool
+	opt                      export.Options
 }
 
 func newExport(env *Env) *cobra.Command {
 	var flags exportFlags
 	cmd := &cobra.Command{
-		Use:   "export FILE --libvirt | --nspawn [-o DIR]",
-		Short: "Hand a machine over to libvirt or to systemd-nspawn",
+		Use:   "export FILE --libvirt | --nspawn [-o DIR], or export DIR --ansible [-o FILE]",
+		Short: "Hand machines over to libvirt, systemd-nspawn or Ansible",
 		Long: `Write a machine and its description for another manager into a folder, and print
 the commands that take it over.
 
@@ -32,20 +32,28 @@ the commands that take it over.
 direct kernel boot (or the firmware of --firmware), processors and their pinning,
 memory, disks, network cards on vm.bridge, shares, TPM and a serial console.
 --nspawn writes a raw disk, its settings, and a drop-in with the limits, for
-machinectl start.`,
+machinectl start.
+--ansible writes the inventory of all machines of a folder, or of one definition,
+to standard output or into a file: how each is reached (its address, the user who
+may become root), and groups by system, release and kind.`,
 		Example: `  slipway export auth.yaml --libvirt -o /var/lib/libvirt/images
-  slipway export web.yaml --nspawn -o /srv/export`,
+  slipway export web.yaml --nspawn -o /srv/export
+  slipway export fleet/ --ansible -o inventory.yaml`,
 		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if flags.libvirt == flags.nspawn {
-				return usageError("choose one of --libvirt and --nspawn")
+			if count(flags.libvirt, flags.nspawn, flags.ansible) != 1 {
+				return usageError("choose one of --libvirt, --nspawn and --ansible")
+			}
+			if flags.ansible {
+				return env.inventory(args[0], flags.opt.Dir)
 			}
 			return env.export(cmd.Context(), args[0], flags)
 		},
 	}
 	cmd.Flags().BoolVar(&flags.libvirt, "libvirt", false, "write a domain of libvirt")
 	cmd.Flags().BoolVar(&flags.nspawn, "nspawn", false, "write an image and settings of systemd-nspawn")
-	cmd.Flags().StringVarP(&flags.opt.Dir, "output", "o", "", "`DIR` of the files (default: one named like the machine)")
+	cmd.Flags().BoolVar(&flags.ansible, "ansible", false, "write an inventory of Ansible")
+	cmd.Flags().StringVarP(&flags.opt.Dir, "output", "o", "", "`DIR` of the files (default: one named like the machine), or the inventory's file")
 	cmd.Flags().StringVar(&flags.opt.Format, "format", "qcow2", "`FORMAT` of libvirt's disk: qcow2 or raw")
 	cmd.Flags().StringVar(&flags.opt.Firmware, "firmware", "kernel", "what starts a domain: `kernel` (directly), uefi or bios")
 	cmd.Flags().BoolVar(&flags.opt.Emulate, "emulate", false, "a domain that runs without KVM")

@@ -101,7 +101,7 @@ func (a *alp) repositories() []string {
 
 // interfaces is interfaces(5); Alpine's own ifupdown takes it as Debian's does.
 func (a *alp) interfaces() string {
-	if len(a.d.Network) == 0 {
+	if _, given := a.d.Set["network"]; !given {
 		return "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\n"
 	}
 	var b strings.Builder

@@ -87,11 +87,8 @@ func preseedArgs(d *machine.Definition, f Facts) ([]string, error) {
 		"auto=true", "priority=critical", "url=" + f.Base + Preseed.Name(),
 		"locale=" + installerLocale(d), "keymap=" + or(f.Keyboard, "us"), "hostname=" + hostname(d), "domain=unassigned-domain",
 	}
-	if mac := bootif(f); mac != nil {
-		out = append(append(out, "interface=auto"), mac...)
-	} else {
-		out = append(out, "interface=auto")
-	}
+	// A network that leads nowhere else is no reason to stop and ask.
+	out = append(append(out, "interface=auto", "netcfg/no_default_route=true"), bootif(f)...)
 	static, err := preseedStatic(d)
 	if err != nil {
 		return nil, err
@@ -111,7 +108,12 @@ func preseedArgs(d *machine.Definition, f Facts) ([]string, error) {
 // for the installed system.
 func preseedStatic(d *machine.Definition) ([]string, error) {
 	if len(d.Network) == 0 || !simple(d) || d.Network[0].DHCP {
-		return nil, nil
+		// Asked only where DHCP brings no name server.
+		dns := ""
+		if len(d.Network) == 1 && len(d.Network[0].DNS) > 0 {
+			dns = d.Network[0].DNS[0]
+		}
+		return []string{"netcfg/get_nameservers=" + dns}, nil
 	}
 	n := d.Network[0]
 	p, err := netip.ParsePrefix(n.Address[0])

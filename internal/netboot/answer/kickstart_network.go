@@ -42,6 +42,13 @@ func (k *ks) devices(i int, n machine.Network) []string {
 	if len(k.d.Network) == 1 && len(k.f.MACs) <= 1 {
 		return []string{bootDevice(k.f)}
 	}
+	if len(k.d.Network) == 1 && len(n.Address) == 0 { // all cards ask for addresses
+		var out []string
+		for _, mac := range k.f.MACs {
+			out = append(out, mac.String())
+		}
+		return out
+	}
 	k.at(fmt.Sprintf("network.%d.match", i), n.Match, "a kickstart names each interface, and a pattern may stand for several", "write its name, for example enp1s0f0")
 	return nil
 }

@@ -31,7 +31,8 @@ func simple(d *machine.Definition) bool {
 		return true
 	}
 	n := d.Network[0]
-	if len(d.Network) > 1 || n.Bond != nil || len(strings.Fields(n.Match)) > 1 {
+	patterns := strings.ContainsAny(n.Match, "*?[") // whichever card it booted from
+	if len(d.Network) > 1 || n.Bond != nil || len(strings.Fields(n.Match)) > 1 && !patterns {
 		return false
 	}
 	return n.DHCP && len(n.Address) == 0 || !n.DHCP && len(n.Address) == 1

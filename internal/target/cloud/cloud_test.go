@@ -80,7 +80,7 @@ func TestUserData(t *testing.T) {
 	same(t, "keys of root", u["ssh_authorized_keys"], `["ssh-ed25519 AAAA slipway"]`)
 	same(t, "host key", u["ssh_keys"], `{"ed25519_private":"PRIVATE\n","ed25519_public":"ssh-ed25519 BBBB"}`)
 	same(t, "users", u["users"], `[{"groups":["adm"],"hashed_passwd":"$6$x","lock_passwd":false,"name":"ops","shell":"/bin/bash",`+
-		`"ssh_authorized_keys":["ssh-ed25519 AAAA slipway","ssh-ed25519 CCCC ops"],"sudo":["ALL=(ALL:ALL) NOPASSWD:ALL"],"uid":1500},`+
+		`"ssh_authorized_keys":["ssh-ed25519 AAAA slipway","ssh-ed25519 CCCC ops"],"sudo":"ALL=(ALL:ALL) NOPASSWD:ALL","uid":1500},`+
 		`{"lock_passwd":true,"name":"app","system":true}]`)
 	same(t, "files", u["write_files"], `[{"content":"`+base64.StdEncoding.EncodeToString([]byte("afloat\n"))+
 		`","defer":true,"encoding":"b64","owner":"ops:ops","path":"/etc/motd","permissions":"0640"}]`)

@@ -55,7 +55,7 @@ type user struct {
 	Home           string   `json:"homedir,omitempty"`
 	Shell          string   `json:"shell,omitempty"`
 	System         bool     `json:"system,omitempty"`
-	Sudo           []string `json:"sudo,omitempty"`
+	Sudo           string   `json:"sudo,omitempty"`
 	AuthorizedKeys []string `json:"ssh_authorized_keys,omitempty"`
 	Password       string   `json:"hashed_passwd,omitempty"`
 	Locked         bool     `json:"lock_passwd"`
@@ -144,9 +144,9 @@ func users(d *machine.Definition, own string) ([]any, error) {
 		}
 		switch u.Sudo {
 		case "nopasswd":
-			c.Sudo = []string{"ALL=(ALL:ALL) NOPASSWD:ALL"}
+			c.Sudo = "ALL=(ALL:ALL) NOPASSWD:ALL"
 		case "password":
-			c.Sudo = []string{"ALL=(ALL:ALL) ALL"}
+			c.Sudo = "ALL=(ALL:ALL) ALL"
 		}
 		for _, key := range u.SSHKeys {
 			line, err := PublicKeys(key)
