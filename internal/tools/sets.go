@@ -5,8 +5,9 @@ type Set struct {
 	Name     string
 	What     string   // for people
 	Packages []string // of System
+	System   string   // "": the System of all others
 	About    string   // what fetching it takes, roughly
-	Program  string   // the one that stands for the set on the host
+	Program  string   // the one that stands for the set on the host; "" where it has only files
 	// Least is the oldest version of the host's program that is good enough;
 	// "" takes any that is there.
 	Least string
@@ -78,6 +79,14 @@ var Sets = []Set{
 			"systemd", "libsystemd-shared", "libsystemd0", "dmsetup", "coreutils", "mount", "libssl3t64", "openssl-provider-legacy",
 			"libglib2.0-0t64", "python3-dbus", "libsqlite3-0", "libstdc++6", "libdb5.3t64", "libgmp10", "tzdata", "media-types", "netbase"},
 	},
+	{
+		// The installer's modules are fetched from the archive and must be
+		// those of its kernel: the two are of one release, which is not ours.
+		Name: "debian-installer-12", What: "the installer of Debian 12, for the network", About: "about 133 MB",
+		Packages: []string{"debian-installer-12-netboot-amd64"}, System: "debian/bookworm", TreeOnly: true,
+		Needs: []string{installer12 + "linux", installer12 + "initrd.gz"},
+		Drop:  []string{"usr/lib/debian-installer/images/12/amd64/gtk"},
+	},
 }
 
 // dropped are folders that no program reads.
@@ -95,3 +104,6 @@ func below(prefix string, names ...string) []string {
 	}
 	return out
 }
+
+// installer12 is where the package keeps the text installer.
+const installer12 = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/"
