@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -174,16 +173,4 @@ func receive(ours *os.File) (*cable, error) {
 	}
 	c.syslog, err = net.FilePacketConn(os.NewFile(uintptr(fds[2]), "syslog"))
 	return c, err
-}
-
-// within waits for something that a goroutine of the test notices.
-func within(t *testing.T, limit time.Duration, what string, done <-chan struct{}, ended <-chan error) {
-	t.Helper()
-	select {
-	case <-done:
-	case err := <-ended:
-		t.Fatalf("%s: the machine ended (%v)", what, err)
-	case <-time.After(limit):
-		t.Fatalf("%s: not within %v", what, limit)
-	}
 }

@@ -15,8 +15,7 @@ import (
 func TestInstallerDebianCompletes(t *testing.T) {
 	kit.Tier(t, "long")
 	in := start(t)
-	installed := in.server.when("stage installed")
-	within(t, 2*time.Hour, "installing", installed, in.ended)
+	in.reach(2*time.Hour, "stage installed")
 	in.check()
 	select {
 	case <-in.ended: // it restarts, and NoReboot makes that its end

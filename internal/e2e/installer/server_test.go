@@ -32,6 +32,8 @@ type server struct {
 	wanted map[string]chan struct{} // a stage or an answer's file that somebody waits for
 	logs   map[string][]byte
 	lines  []string // of syslog
+
+	history []string // what was noted
 }
 
 const token = "/b/0123456789abcdef/"
@@ -87,12 +89,42 @@ func (s *server) logged(text string) bool {
 func (s *server) when(what string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := make(chan struct{})
-	s.wanted[what] = c
+	c := s.wanted[what]
+	if c == nil {
+		c = make(chan struct{})
+		s.wanted[what] = c
+	}
+	for _, h := range s.history {
+		if strings.HasPrefix(h, what) { // it did already
+			delete(s.wanted, what)
+			close(c)
+			break
+		}
+	}
 	return c
 }
 
+// missing is the first part of the installer that the mirror does not hold.
+func (s *server) missing() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.history {
+		if name, ok := strings.CutPrefix(h, "missing "); ok {
+			return path.Base(name)
+		}
+	}
+	return ""
+}
+
+// count is how often a path was asked for.
+func (s *server) count(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[path]
+}
+
 func (s *server) happened(what string) {
+	s.history = append(s.history, what)
 	for w, c := range s.wanted {
 		if strings.HasPrefix(what, w) {
 			close(c)
@@ -151,6 +183,9 @@ func (s *server) archive(w http.ResponseWriter, r *http.Request) {
 	}
 	if _, err := os.Stat(local); err != nil || !pool {
 		if status, err := s.fetch(name, local); err != nil {
+			if status == http.StatusNotFound && strings.HasSuffix(name, ".udeb") {
+				s.note("missing " + name)
+			}
 			http.Error(w, err.Error(), status)
 			return
 		}

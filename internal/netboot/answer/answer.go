@@ -82,7 +82,11 @@ func Render(kind Kind, d *machine.Definition, f Facts) ([]File, error) {
 	if f.Base != "" && !strings.HasSuffix(f.Base, "/") {
 		return nil, fmt.Errorf("rendering %s for %s: the base address %s does not end with a slash", kind, d.Name, f.Base)
 	}
-	return render(d, f)
+	files, err := render(d, f)
+	if err == nil && f.Base == "" && len(files) > 1 && kind != NoCloud {
+		return nil, fmt.Errorf("rendering %s for %s: it consists of %d files, and no base address is known", kind, d.Name, len(files))
+	}
+	return files, err
 }
 
 func kindNames() []string {

@@ -198,7 +198,7 @@ func (k *ks) users() {
 				root = "rootpw --iscrypted " + quote(hash)
 			}
 		} else if native(u) {
-			k.user(u, hash)
+			k.user(fmt.Sprintf("users.%d", i), u, hash)
 		}
 		lines, err := keysOf(u)
 		if err != nil {
@@ -216,7 +216,7 @@ func (k *ks) users() {
 // native tells whether Anaconda makes a user.
 func native(u machine.User) bool { return !u.System }
 
-func (k *ks) user(u machine.User, hash string) {
+func (k *ks) user(key string, u machine.User, hash string) {
 	line := "user --name=" + quote(u.Name)
 	add := func(flag, value string) {
 		if value != "" {
@@ -239,7 +239,7 @@ func (k *ks) user(u machine.User, hash string) {
 	}
 	k.line("%s", line)
 	if u.Group != "" {
-		k.at(fmt.Sprintf("users.%s.group", u.Name), u.Group, "a kickstart makes users with a group of their own name", "write it in groups")
+		k.at(key+".group", u.Group, "a kickstart makes users with a group of their own name", "write it in groups")
 	}
 }
 
