@@ -59,7 +59,7 @@ func (b *Builder) Disk(ctx context.Context, r *Result, opt DiskOptions) (*Disk, 
 	}
 	request := disk.Request{
 		Layout: layout, Seed: seed(d), Arch: d.Arch, Epoch: r.Prepared.Lock.Date.Unix(), Free: freeRoom,
-		Volume: b.volumes(slots, booted),
+		Volume: b.volumes(r, slots, booted),
 	}
 	if booted.BIOS != nil {
 		request.Boot = func(_ context.Context, _ []disk.Slot, core, _ int64) (disk.BootCode, error) {
@@ -67,7 +67,7 @@ func (b *Builder) Disk(ctx context.Context, r *Result, opt DiskOptions) (*Disk, 
 			return disk.BootCode{MBR: code, Core: image}, err
 		}
 	}
-	if request.Blobs, err = b.blobs(ctx, d, layout); err != nil {
+	if request.Blobs, err = b.blobs(ctx, r, d, layout); err != nil {
 		return nil, err
 	}
 	laid, err := disk.Plan(ctx, request)
@@ -111,7 +111,7 @@ func (b *Builder) Fill(ctx context.Context, r *Result, existing []Existing) ([]F
 	if err != nil {
 		return nil, nil, err
 	}
-	fill := b.volumes(slots, booted)
+	fill := b.volumes(r, slots, booted)
 	out := make([]Filled, len(slots))
 	for i, s := range slots {
 		out[i].Slot = s
@@ -178,10 +178,10 @@ func (b *Builder) plan(ctx context.Context, filesystem string, m *tree.Manifest,
 }
 
 // volumes fills the partitions of a disk with what makes the machine boot.
-func (b *Builder) volumes(slots []disk.Slot, booted *boot.Result) disk.VolumeFunc {
+func (b *Builder) volumes(r *Result, slots []disk.Slot, booted *boot.Result) disk.VolumeFunc {
 	return func(ctx context.Context, s disk.Slot, opt image.VolumeOptions) (image.Volume, error) {
 		if s.Use == "raw" {
-			return b.source(ctx, s.From, 0)
+			return b.source(ctx, r, s.From, 0)
 		}
 		m, c := &tree.Manifest{Entries: []tree.Entry{{Path: ".", Type: tree.Dir, Mode: 0o755, MTime: opt.Epoch}}}, tree.Content(tree.Bytes{})
 		for i := range slots {
@@ -195,16 +195,19 @@ func (b *Builder) volumes(slots []disk.Slot, booted *boot.Result) disk.VolumeFun
 }
 
 func blobName(from *machine.From) string {
-	if from.URL != "" {
+	switch {
+	case from.URL != "":
 		return path.Base(from.URL)
+	case from.Tree != "":
+		return path.Base(from.Tree)
 	}
 	return filepath.Base(from.File)
 }
 
-func (b *Builder) blobs(ctx context.Context, d *machine.Definition, layout machine.Disk) ([]disk.Blob, error) {
+func (b *Builder) blobs(ctx context.Context, r *Result, d *machine.Definition, layout machine.Disk) ([]disk.Blob, error) {
 	var out []disk.Blob
 	for i, blob := range layout.Blobs {
-		v, err := b.source(ctx, blob.From, int64(blob.Skip))
+		v, err := b.source(ctx, r, blob.From, int64(blob.Skip))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.At(fmt.Sprintf("disk.blobs.%d", i)), err)
 		}
@@ -213,8 +216,11 @@ func (b *Builder) blobs(ctx context.Context, d *machine.Definition, layout machi
 	return out, nil
 }
 
-// source opens raw content from outside the definition.
-func (b *Builder) source(ctx context.Context, from *machine.From, skip int64) (*disk.File, error) {
+// source opens raw content: from outside the definition, or a file of the tree.
+func (b *Builder) source(ctx context.Context, r *Result, from *machine.From, skip int64) (image.Volume, error) {
+	if from.Tree != "" {
+		return b.treeFile(r, from.Tree, skip)
+	}
 	path, err := b.From(ctx, from)
 	if err != nil {
 		return nil, err

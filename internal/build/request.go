@@ -63,8 +63,11 @@ func requestDigest(d *machine.Definition, class plan.Class, implied []distro.Imp
 		}
 		repositories[i].SignedBy = sum
 	}
-	return digest(d.System, d.Arch, d.Base, packages, local, d.Recommends,
-		repositories, d.Mirror.None, class, implied), nil
+	asked := []any{d.System, d.Arch, d.Base, packages, local, d.Recommends, repositories, d.Mirror.None, class, implied}
+	if len(d.Components) > 0 { // locks of before there was the key stay valid
+		asked = append(asked, d.Components)
+	}
+	return digest(asked...), nil
 }
 
 func isLocal(name string) bool { return machine.IsLocalPackage(name) }

@@ -28,8 +28,11 @@ func (d *Definition) Kernels() []Kernel {
 // Firmwares lists what the machine's disk boots under.
 func (d *Definition) Firmwares() []string {
 	if len(d.Boot.Firmware) == 0 {
-		if d.Boot.Loader == "systemd-boot" || d.Boot.Loader == "uki" {
+		switch d.Boot.Loader {
+		case "systemd-boot", "uki":
 			return []string{"uefi"}
+		case "extlinux":
+			return []string{"uboot"}
 		}
 		if d.Disk.Table == "msdos" {
 			return []string{"bios"}
@@ -58,14 +61,19 @@ func (d *Definition) Consoles() []string {
 }
 
 // Loader is the boot loader for a firmware: systemd-boot, uki, grub, extlinux
-// or none.
+// (which u-boot reads itself) or none.
 func (d *Definition) Loader(firmware string) string {
 	switch l := d.Boot.Loader; {
 	case l == "" || l == "auto":
-		if firmware == "bios" {
+		switch firmware {
+		case "bios":
 			return "grub"
+		case "uboot":
+			return "extlinux"
 		}
 		return "systemd-boot"
+	case firmware == "uboot" && l != "none":
+		return "extlinux" // it reads nothing else that slipway writes
 	case firmware == "bios" && (l == "systemd-boot" || l == "uki"):
 		return "grub" // those exist for UEFI only
 	default:

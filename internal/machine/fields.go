@@ -101,7 +101,7 @@ var probeKinds = []string{
 
 var combinations = map[reflect.Type]combination{
 	reflect.TypeFor[File]():     {one: []string{"content", "from", "link", "secret"}},
-	reflect.TypeFor[From]():     {one: []string{"file", "url"}, needs: map[string][]string{"url": {"sha256"}}},
+	reflect.TypeFor[From]():     {one: []string{"file", "tree", "url"}, needs: map[string][]string{"url": {"sha256"}}},
 	reflect.TypeFor[Secret]():   {one: []string{"file", "env"}},
 	reflect.TypeFor[Password](): {one: []string{"hash_file", "hash_env"}},
 	reflect.TypeFor[Probe](): {one: probeKinds, needs: map[string][]string{

@@ -30,6 +30,8 @@ type loader struct {
 	dirs    map[string]string // name of a file: its folder
 	loaded  map[string]bool   // by resolved path
 	sources []*source
+
+	boardName string // of the board that was loaded
 }
 
 // base is the folder that relative paths start from: that of the file, for
@@ -78,6 +80,7 @@ func (l *loader) load(name string, chain []string, at Position) {
 		return
 	}
 	src.abs = abs
+	l.board(src, append(slices.Clone(chain), real))
 	l.includes(src, append(slices.Clone(chain), real))
 	l.sources = append(l.sources, src)
 }

@@ -101,7 +101,9 @@ func (l *loader) definition(merged *node, opt Options) *Definition {
 		d.Set[p.key] = p.pos
 	}
 	for _, src := range l.sources[:len(l.sources)-1] {
-		d.Include = append(d.Include, src.abs)
+		if src.abs != "" { // not a board that slipway brings
+			d.Include = append(d.Include, src.abs)
+		}
 	}
 	l.required(d, main)
 	d.fill(opt)

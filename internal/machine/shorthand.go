@@ -53,7 +53,7 @@ func init() {
 			schema: pattern(portPattern), set: setPort},
 		reflect.TypeFor[Mirror](): {words: "an address, none, or a mapping with main and security", kind: stringKind, mapping: true,
 			schema: pattern(`^none$|` + rules["url"].pattern), set: setMirror},
-		reflect.TypeFor[From]():    {words: "a path, or a mapping with file or url", kind: stringKind, mapping: true, schema: ruleSchema("hostpath"), set: setField("file")},
+		reflect.TypeFor[From]():    {words: "a path, or a mapping with file, tree or url", kind: stringKind, mapping: true, schema: ruleSchema("hostpath"), set: setField("file")},
 		reflect.TypeFor[Command](): {words: "a command, or a mapping with command", kind: stringKind, mapping: true, schema: ruleSchema("command"), set: setField("command")},
 		reflect.TypeFor[Bind]():    {words: `"host:inside", "host:inside:ro", or a mapping`, kind: stringKind, mapping: true, schema: pattern(bindPattern), set: setBind},
 		reflect.TypeFor[TCPProbe](): {words: "a port number, or a mapping", kind: intKind, mapping: true,

@@ -14,6 +14,7 @@ type Definition struct {
 	Name         string            `yaml:"name" check:"label" example:"web" doc:"Name of the machine, a host label. A running machine is addressed by it."`
 	System       string            `yaml:"system" check:"system" example:"debian/trixie" doc:"Distribution and release."`
 	Arch         string            `yaml:"arch" check:"arch" default:"the host's" example:"amd64" doc:"Architecture, by its Debian name."`
+	Board        string            `yaml:"board" check:"board" example:"rock64" doc:"Board that the machine is for: one that slipway knows (slipway schema lists them), or the path of a file like theirs, which is merged below this one."`
 	Include      []string          `yaml:"include" check:"hostpath" path:"host" example:"[base.yaml]" doc:"Definition files that are merged below this one: mappings merge, lists append, other values give way to this file's."`
 	Replace      []string          `yaml:"replace" example:"[packages]" doc:"Keys (dotted) whose value in this file stands alone instead of being merged."`
 	When         []Condition       `yaml:"when" example:"[{system: \"alpine/*\", packages: [nginx]}]" doc:"Conditional parts: the selectors system, arch, name and init (shell patterns, one or a list) must all match; then the rest is merged above this file."`
@@ -22,6 +23,7 @@ type Definition struct {
 	Packages     []string          `yaml:"packages" check:"package" path:"deb" remove:"true" default:"none" example:"[nginx-light, \"curl=8.*\", \"git/trixie-backports\", ./local.deb]" doc:"Packages: a name, name=version (patterns allowed), name/suite (for apk: name/tag), what else the family's tools take (\"so:libssl.so.3\", \"nginx~1.24\", \"!mdev-conf\"), or the path of a local package. \"-name\" removes one that an included file lists."`
 	Recommends   bool              `yaml:"recommends" default:"false" example:"true" doc:"Install recommended packages too."`
 	Repositories []Repository      `yaml:"repositories" default:"none" doc:"Further archives, in the family's own terms. Security and updates are always on."`
+	Components   []string          `yaml:"components" check:"word" default:"[main]" example:"[main, non-free-firmware]" doc:"Components of the distribution's own archive (deb)."`
 	Mirror       Mirror            `yaml:"mirror" default:"the host's, if it runs the same distribution, else the official address" example:"http://ftp.debian.org/debian" doc:"Where packages are fetched from; none: only the repositories."`
 	Sources      Mirror            `yaml:"sources" default:"the official address" doc:"What the machine's own package manager is told to use."`
 	Debconf      map[string]string `yaml:"debconf" keycheck:"question" default:"none" example:"{postfix/main_mailer_type: \"Local only\"}" doc:"Answers to debconf questions, owner/question: value."`
@@ -101,10 +103,11 @@ type File struct {
 	Pos     Position `yaml:"-"`
 }
 
-// From names a source outside the definition: a path, or a mapping with file
-// or url and the SHA-256 that its content must have (required for a url).
+// From names a source outside the definition: a path, or a mapping with file,
+// tree or url and the SHA-256 that its content must have (required for a url).
 type From struct {
 	File   string `yaml:"file" check:"hostpath" path:"host" example:"./motd" doc:"File or folder on the host."`
+	Tree   string `yaml:"tree" check:"abspath" example:"/usr/lib/u-boot/rock64-rk3328/u-boot.itb" doc:"File of the machine itself, as its packages brought it; for raw bytes on its disk only."`
 	URL    string `yaml:"url" check:"url" example:"https://example.org/motd" doc:"Address to fetch it from."`
 	SHA256 string `yaml:"sha256" check:"sha256" doc:"SHA-256 that the content must have; required for a url."`
 }

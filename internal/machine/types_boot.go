@@ -45,8 +45,8 @@ type Blob struct {
 
 // Boot says how a machine gets from power on to its init.
 type Boot struct {
-	Firmware  []string `yaml:"firmware" check:"firmware" default:"[uefi, bios]" example:"[uefi]" doc:"Firmware that the disk boots under."`
-	Loader    string   `yaml:"loader" check:"loader" default:"auto" example:"uki" doc:"Boot loader: auto (systemd-boot for UEFI, GRUB for BIOS), systemd-boot, uki (a unified kernel image), grub, extlinux (its configuration alone, for u-boot) or none."`
+	Firmware  []string `yaml:"firmware" check:"firmware" default:"[uefi, bios]; arm: [uefi]" example:"[uefi]" doc:"Firmware that the disk boots under: uefi, bios or uboot."`
+	Loader    string   `yaml:"loader" check:"loader" default:"auto" example:"uki" doc:"Boot loader: auto (systemd-boot for UEFI, GRUB for BIOS, extlinux for u-boot), systemd-boot, uki (a unified kernel image), grub, extlinux (its configuration alone, for u-boot) or none."`
 	Console   []string `yaml:"console" check:"console" default:"[\"ttyS0,115200\"]; arm: [\"ttyAMA0,115200\"]" example:"[tty0, \"ttyS0,115200\"]" doc:"Consoles of loader, kernel and login, each with its rate; the last one is /dev/console."`
 	Initramfs string   `yaml:"initramfs" check:"initramfs" default:"slipway" example:"distro" doc:"Initramfs: slipway's own, the distribution's (for LUKS, LVM and RAID), or none."`
 	RAM       string   `yaml:"ram" check:"ramroot" default:"squashfs" example:"cpio" doc:"What the root of a machine in RAM is: squashfs or erofs (compressed, with an overlay), cpio (the whole system unpacked), or init (the init program and the files of the definition alone)."`

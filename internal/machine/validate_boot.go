@@ -11,6 +11,7 @@ import (
 func (v *validator) booting() {
 	v.kernels()
 	v.loader()
+	v.rawFrom()
 	v.disk()
 	v.virtual()
 	v.shares()
@@ -186,6 +187,18 @@ func (v *validator) partition(key string, p Partition) {
 		if p.Use == "root" || path.Clean(p.Mount) == "/" {
 			v.at(key+".mount", p.Mount, "the root is mounted at / by itself", "remove mount")
 		}
+	}
+}
+
+// rawFrom refuses sources that only the machine's disk can have elsewhere.
+func (v *validator) rawFrom() {
+	for i, f := range v.d.Files {
+		if f.From != nil && f.From.Tree != "" {
+			v.at(fmt.Sprintf("files.%d.from.tree", i), f.From.Tree, "a file of the machine is there already", "make a link with link, or copy it with run")
+		}
+	}
+	if v.d.From != nil && v.d.From.Tree != "" {
+		v.at("from.tree", v.d.From.Tree, "a stock image is no file of the machine", "name a file or a url")
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 var selectors = []string{"system", "arch", "name", "init"}
 
 // notInParts are keys of a definition that cannot stand in a conditional part.
-var notInParts = []string{"slipway", "include", "when"}
+var notInParts = []string{"slipway", "board", "include", "when"}
 
 // part is one conditional part of a file.
 type part struct {

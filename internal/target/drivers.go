@@ -10,5 +10,5 @@ import (
 // is filled before main.
 func init() {
 	supervisor.Register(container.Driver{}, "container")
-	supervisor.Register(vm.Driver{}, "vm", "uefi", "bios", "ram")
+	supervisor.Register(vm.Driver{}, "vm", "uefi", "bios", "uboot", "ram")
 }

@@ -37,7 +37,7 @@ func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Resul
 	out := &supervisor.Boot{Key: made.Key, Disk: made.Disk, DiskSize: made.DiskSize, Memory: made.Memory, QEMU: programs}
 	out.State = supervisor.Span{Offset: made.StateOffset, Length: made.StateLength}
 	switch target {
-	case "uefi", "bios":
+	case "uefi", "bios", "uboot":
 		out.Firmware = target
 		return out, nil
 	case "netboot":

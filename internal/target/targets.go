@@ -15,7 +15,7 @@ import (
 
 // Names lists the targets that work today, in the order in which people think
 // of them.
-var Names = []string{"container", "vm", "uefi", "bios", "ram", "netboot"}
+var Names = []string{"container", "vm", "uefi", "bios", "uboot", "ram", "netboot"}
 
 // later are targets of the design that are not there yet.
 var later = []string{"proxmox"}
@@ -71,10 +71,8 @@ func (p *Prover) check(ctx context.Context, d *machine.Definition, target string
 	if d.From != nil && !slices.Contains(stockTargets, target) {
 		return fmt.Errorf("%s: a stock image boots from its own disk; start it on %s", d.At("from"), strings.Join(stockTargets, ", "))
 	}
-	if firmware := target; firmware == "uefi" || firmware == "bios" {
-		if !d.Boots(firmware) || d.NoDisk() {
-			return fmt.Errorf("%s: the disk of this machine does not boot under %s; add it to boot.firmware, or leave the target out", d.At("boot"), strings.ToUpper(firmware))
-		}
+	if supervisor.IsFirmware(target) && (!d.Boots(target) || d.NoDisk()) {
+		return fmt.Errorf("%s: the disk of this machine does not boot under %s; add it to boot.firmware, or leave the target out", d.At("boot"), strings.ToUpper(target))
 	}
 	if err := errors.Join(probe.Check(d.Probes, Capabilities(target, d))...); err != nil {
 		return err

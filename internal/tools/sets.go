@@ -46,6 +46,10 @@ var Sets = []Set{
 		Env:   []string{"QEMU_MODULE_DIR={lib}/qemu"},
 	},
 	{
+		Name: "uboot", What: "u-boot for emulated arm machines", About: "about 2 MB",
+		Packages: []string{"u-boot-qemu"}, TreeOnly: true, Needs: []string{"/usr/lib/u-boot/qemu_arm64/u-boot.bin"},
+	},
+	{
 		Name: "qemu-user", What: "emulators of foreign processors for single programs", About: "about 50 MB",
 		Packages: []string{"qemu-user"}, Program: "qemu-aarch64", TreeOnly: true,
 		// Those of processors for which there is no distribution.

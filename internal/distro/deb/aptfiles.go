@@ -40,7 +40,9 @@ func distributionSources(d *machine.Definition) string {
 	}
 	name := release(d)
 	var s strings.Builder
-	line := func(base, suite string) { fmt.Fprintf(&s, "deb %s %s main\n", base, suite) }
+	line := func(base, suite string) {
+		fmt.Fprintf(&s, "deb %s %s %s\n", base, suite, strings.Join(components(d), " "))
+	}
 	line(main, name)
 	if name != "sid" {
 		line(main, name+"-updates")

@@ -43,11 +43,19 @@ func release(d *machine.Definition) string {
 	return name
 }
 
+// components are those of the distribution's own archive.
+func components(d *machine.Definition) []string {
+	if len(d.Components) == 0 {
+		return []string{"main"}
+	}
+	return d.Components
+}
+
 // config says which archives a definition means.
 func (f *Family) config(d *machine.Definition) (archive.Config, error) {
 	c := archive.Config{
 		Release: release(d), Arch: d.Arch, CacheDir: filepath.Join(f.store.Dir(), "indexes"),
-		NoDistribution: d.Mirror.None,
+		NoDistribution: d.Mirror.None, Components: components(d),
 	}
 	for _, r := range d.Repositories {
 		c.Repositories = append(c.Repositories, archive.Repository{

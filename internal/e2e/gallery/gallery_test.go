@@ -35,6 +35,7 @@ func TestRecipesAreWellFormed(t *testing.T) {
 // Alpine's by tests of their own.
 var targets = map[string]string{
 	"hello-arm64":   "vm,uefi,ram",
+	"board-uboot":   "uboot",
 	"squashfs-root": "bios",
 	"ram-system":    "ram",
 	"netboot-node":  "netboot",
@@ -71,6 +72,7 @@ func TestGallery(t *testing.T) {
 
 func prove(t *testing.T, file, on string, more ...string) {
 	w := kit.SharedWorld(t)
+	w.Env = append(w.Env, "BOARD_PASSWORD=afloat") // of gallery/board/ops.hash
 	before := w.Host(t)
 	report := filepath.Join(w.Dir, "proof.json")
 	r := w.Run(append([]string{"test", file, "--on", on, "--report", report, "--junit", filepath.Join(w.Dir, "proof.xml")}, more...)...)

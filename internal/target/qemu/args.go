@@ -12,6 +12,7 @@ type wiring struct {
 	accel               Accel
 	dirs                []string // where QEMU finds its data
 	code, vars          string   // UEFI
+	bios                string   // u-boot
 	qmp, console, agent int
 	nics                []int // per card; 0: no cable
 	shares              []wire
@@ -182,6 +183,9 @@ func (a *args) firmware() {
 	if a.w.code != "" {
 		a.add("-blockdev", "%s", blockdev{Driver: "raw", Node: "code", ReadOnly: true, File: fileNode(a.w.code)}.json())
 		a.add("-blockdev", "%s", blockdev{Driver: "raw", Node: "vars", File: fileNode(a.w.vars)}.json())
+	}
+	if a.w.bios != "" {
+		a.add("-bios", "%s", a.w.bios)
 	}
 	if b.Kernel != "" {
 		a.add("-kernel", "%s", b.Kernel)

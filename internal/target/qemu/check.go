@@ -49,11 +49,14 @@ func (c *Config) checkMemory() error {
 func (c *Config) checkBoot() error {
 	b := c.Boot
 	var errs []error
-	if !slices.Contains([]string{"", "bios", "uefi"}, b.Firmware) {
-		errs = append(errs, fmt.Errorf("machine %s: no firmware %q; there are bios and uefi", c.Name, b.Firmware))
+	if !slices.Contains([]string{"", "bios", "uefi", "uboot"}, b.Firmware) {
+		errs = append(errs, fmt.Errorf("machine %s: no firmware %q; there are bios, uefi and uboot", c.Name, b.Firmware))
 	}
 	if c.Arch == "arm64" && b.Firmware == "bios" {
 		errs = append(errs, fmt.Errorf("machine %s: an arm64 machine has no BIOS", c.Name))
+	}
+	if c.Arch != "arm64" && b.Firmware == "uboot" {
+		errs = append(errs, fmt.Errorf("machine %s: there is u-boot for arm64 machines, not for %s", c.Name, c.Arch))
 	}
 	if b.Kernel == "" && (b.Initrd != "" || b.Cmdline != "") {
 		errs = append(errs, fmt.Errorf("machine %s: an initramfs or a command line needs a kernel", c.Name))

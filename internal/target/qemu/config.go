@@ -23,7 +23,7 @@ import (
 )
 
 // Programs gives QEMU and what belongs to it; *tools.Tools is one. Sets are
-// "qemu", "qemu-arm", "virtiofsd" and "swtpm".
+// "qemu", "qemu-arm", "uboot", "virtiofsd" and "swtpm".
 type Programs interface {
 	// Command readies a program of a set.
 	Command(ctx context.Context, set, program string, args ...string) (*exec.Cmd, error)
@@ -68,7 +68,7 @@ type SMBIOS struct{ UUID, Serial, Asset string }
 // Boot says what the machine starts.
 type Boot struct {
 	// Firmware is "" (SeaBIOS, with nothing on the serial port), "bios"
-	// (SeaBIOS, on the serial port) or "uefi".
+	// (SeaBIOS, on the serial port), "uefi" or "uboot".
 	Firmware string
 	Kernel   string // started directly; "": the firmware looks at the disks
 	Initrd   string

@@ -112,8 +112,16 @@ var firmwares = map[string][2]string{
 	"arm64": {"/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"},
 }
 
+// ubootPrograms are what the processor starts with.
+var ubootPrograms = map[string]string{"arm64": "/usr/lib/u-boot/qemu_arm64/u-boot.bin"}
+
 func (s *starter) firmware(ctx context.Context) (err error) {
-	if s.c.Boot.Firmware != "uefi" {
+	switch s.c.Boot.Firmware {
+	case "uboot":
+		s.w.bios, err = s.c.Programs.Path(ctx, "uboot", ubootPrograms[s.c.Arch])
+		return err
+	case "uefi":
+	default:
 		return nil
 	}
 	files := firmwares[s.c.Arch]

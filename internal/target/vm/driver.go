@@ -17,7 +17,7 @@ import (
 )
 
 // Driver starts virtual machines; it is registered for the targets vm, uefi,
-// bios and ram.
+// bios, uboot and ram.
 type Driver struct{}
 
 var _ supervisor.Driver = Driver{}

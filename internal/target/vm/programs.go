@@ -46,6 +46,13 @@ func Find(ctx context.Context, f Finder, d *machine.Definition, memo string) (fo
 	if err := p.add(ctx, f, set, program); err != nil {
 		return nil, "", err
 	}
+	if d.Boots("uboot") {
+		root, err := f.Root(ctx, "uboot")
+		if err != nil {
+			return nil, "", err
+		}
+		p.Roots["uboot"] = root
+	}
 	if len(d.Shares) > 0 {
 		_ = p.add(ctx, f, "virtiofsd", "virtiofsd") // without it shares are 9p
 	}

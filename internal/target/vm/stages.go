@@ -43,7 +43,7 @@ func order(target string) []string {
 	switch target {
 	case "netboot":
 		return []string{"firmware", "dhcp", "loader", "script", "kernel", "initrd", "root", "agent"}
-	case "uefi", "bios":
+	case "uefi", "bios", "uboot":
 		return []string{"firmware", "loader", "kernel", "root", "agent"}
 	}
 	return []string{"firmware", "kernel", "root", "agent"}
@@ -89,7 +89,7 @@ type sign struct {
 }
 
 var signs = []sign{
-	{"loader", regexp.MustCompile(`BdsDxe: starting Boot|GNU GRUB|Welcome to GRUB|GRUB loading|Booting from Hard Disk|EFI stub: |systemd-boot`)},
+	{"loader", regexp.MustCompile(`BdsDxe: starting Boot|GNU GRUB|Welcome to GRUB|GRUB loading|Booting bootflow |Retrieving file: |Booting from Hard Disk|EFI stub: |systemd-boot`)},
 	{"kernel", regexp.MustCompile(`^(\[ +0\.000000\] )?Linux version `)},
 }
 
@@ -101,6 +101,7 @@ var ends = []struct {
 	{regexp.MustCompile(`Kernel panic - not syncing: (.+)`), "the kernel panicked: %s"},
 	{regexp.MustCompile(`(BdsDxe: No bootable option|No bootable device|Boot failed: not a bootable disk)`), "the firmware found nothing to boot (%s)"},
 	{regexp.MustCompile(`(UEFI Interactive Shell)`), "the firmware found nothing to boot (%s)"},
+	{regexp.MustCompile(`^(=>) ?$`), "u-boot found nothing to boot and waits at its prompt (%s)"},
 	{regexp.MustCompile(`^(grub rescue|grub)> ?$`), "GRUB found no way to start the kernel and waits at its prompt (%s)"},
 }
 
