@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"slipway/internal/boot"
 	"slipway/internal/image"
@@ -21,7 +22,7 @@ func (b *Builder) treeFile(r *Result, path string, skip int64) (image.Volume, er
 	if err != nil {
 		return nil, err
 	}
-	e := boot.NewFS(m, nil).Resolve(path)
+	e := boot.NewFS(m, nil).Resolve(strings.TrimPrefix(path, "/"))
 	switch {
 	case e == nil:
 		return nil, fmt.Errorf("the machine has no file %s: name the package that brings it in packages", path)

@@ -142,7 +142,7 @@ func (l *loader) parse(name string, data []byte) *source {
 			Message: fmt.Sprintf("the file is %s, want a mapping of keys", root.kind), Hint: "start with: slipway: v1"})
 		return nil
 	}
-	src := &source{name: name, root: root, body: root.without("include", "replace", "when")}
+	src := &source{name: name, root: root, body: root.without("board", "include", "replace", "when")}
 	return src
 }
 

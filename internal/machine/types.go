@@ -55,8 +55,8 @@ type Definition struct {
 	Probes       []Probe           `yaml:"probes" default:"none" doc:"Checks of the running machine, which make the proof."`
 
 	// File is the absolute path of the file that was loaded. Include holds
-	// the absolute paths of the files merged below it, lowest first; Replace
-	// and When are empty after loading.
+	// the absolute paths of the files merged below it, lowest first; Board,
+	// Replace and When are empty after loading.
 	File string `yaml:"-"`
 	// Listed is the absolute path of the list that the machine stands in; empty: none.
 	Listed string `yaml:"-"`
