@@ -51,7 +51,7 @@ func median(v []float64) float64 {
 		return 0
 	}
 	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
+	return (v[len(v)/2] + v[(len(v)-1)/2]) / 2
 }
 
 func spread(v []float64, format string) string {
