@@ -35,6 +35,8 @@ var recipeOrder = []Recipe{RecipeDirect, RecipeServer, RecipeHeader}
 type Recipes struct {
 	path string // empty: memory only
 
+	writing sync.Mutex // held while the file is written, so that packets need not wait for the disk
+
 	mu    sync.Mutex
 	known map[string]Recipe
 }
@@ -86,16 +88,19 @@ func (r *Recipes) of(firmware string) (Recipe, bool) {
 
 // learn remembers that a make of firmware loaded what it was offered.
 func (r *Recipes) learn(firmware string, recipe Recipe) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.known[firmware] == recipe || len(r.known) >= maxMakes && r.known[firmware] == "" {
+		r.mu.Unlock()
 		return nil
 	}
 	r.known[firmware] = recipe
+	data, err := json.MarshalIndent(r.known, "", "  ")
+	r.mu.Unlock()
 	if r.path == "" {
 		return nil
 	}
-	data, err := json.MarshalIndent(r.known, "", "  ")
 	if err == nil {
 		err = writeFile(r.path, append(data, '\n'))
 	}
