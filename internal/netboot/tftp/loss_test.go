@@ -281,6 +281,11 @@ func TestRequestsTwice(t *testing.T) {
 		}
 		c.send(appendHeader(nil, opAck, 1), p.peer)
 		c.receive(50 * time.Millisecond)
+		// One that was late must not end what is being read.
+		c.send(rrq("f"), server69)
+		if p, ok := c.receive(50 * time.Millisecond); ok || opened != 1 {
+			t.Fatalf("a late request was answered by %q", p.data)
+		}
 		if got, err := download(c, "g", 512, 1); err != nil || string(got) != "g" {
 			t.Errorf("starting over: %q, %v", got, err)
 		}

@@ -56,19 +56,23 @@ func (p *port) receive(m packet, out *outbox) {
 }
 
 // again repeats the answer to a request that came twice before it was
-// acknowledged. A request that is another one, or came later, ends the
-// transfer; the caller begins anew.
+// acknowledged, and ignores one that was late on its way: the client is busy
+// reading. A request that is another one, or comes from a client that fell
+// silent, ends the transfer; the caller begins anew.
 func (p *port) again(t *transfer, r request) bool {
 	out := outbox{first: p.e.First}
+	now := time.Now()
 	p.mu.Lock()
 	if p.transfers[t.client] != t {
 		p.mu.Unlock()
 		return false
 	}
-	same := !t.greeted && t.acked == 0 && t.asked.name == r.name && slices.Equal(t.asked.options, r.options)
+	same := t.asked.name == r.name && slices.Equal(t.asked.options, r.options)
+	late := same && t.greeted && now.Sub(t.heard) < 2*p.e.First
+	same = same && !t.greeted
 	if same {
 		t.sent = t.acked
-		t.resend(time.Now(), &out)
+		t.resend(now, &out)
 	}
 	s := aborted
 	if !t.greeted && t.terms.sized {
@@ -76,7 +80,7 @@ func (p *port) again(t *transfer, r request) bool {
 	}
 	t.why = "the client asked anew"
 	p.mu.Unlock()
-	if !same {
+	if !same && !late {
 		p.e.end(t, s)
 		return false
 	}
