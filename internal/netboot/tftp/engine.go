@@ -23,6 +23,7 @@ type engine struct {
 	bound  netip.Addr // address of the socket; unspecified: any
 	work   sync.WaitGroup
 	kick   chan struct{} // wakes the clock
+	cache  cache
 
 	mu      sync.Mutex
 	ports   map[netip.Addr][]*port // by local address

@@ -22,7 +22,7 @@ type packet struct {
 
 // outboxRoom is how much one outbox holds in memory of its own: the answers to
 // one batch of packets, with windows of several blocks.
-const outboxRoom = 256 << 10
+const outboxRoom = 512 << 10
 
 // space is memory for one packet of up to n bytes, empty.
 func (o *outbox) space(n int) []byte {

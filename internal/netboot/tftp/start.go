@@ -15,6 +15,9 @@ func (e *engine) start(q Request, r request, avoid *port) {
 	if err == nil && answer.File == nil {
 		err = fs.ErrNotExist
 	}
+	if err == nil {
+		answer.File = e.cache.hold(answer.File)
+	}
 	if err == nil && r.mode == "netascii" {
 		file := answer.File
 		answer.File, err = netascii(file)
