@@ -135,6 +135,8 @@ var rules = map[string]*rule{
 	"bondmode":     {want: "a mode of bonds", enum: []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}},
 	"bondoption":   {want: "an option of bonds", enum: []string{"lacp_rate", "miimon", "xmit_hash_policy", "updelay", "downdelay", "primary"}},
 	"netprotocol":  {want: "pxe or http", enum: []string{"pxe", "http"}},
+	"powerline":    {want: "dtr or rts", enum: []string{"dtr", "rts"}},
+	"powerword":    {want: "a program or one of its arguments", pattern: `^[^\x00]+$`},
 	"netword":      {want: "one line of text", pattern: `^[^\n]{1,255}$`},
 	"ipv4":         {want: "an IPv4 address, for example 192.0.2.17", pattern: `^[0-9]{1,3}(\.[0-9]{1,3}){3}$`},
 	"uuid":         {want: "a UUID, for example 4c4c4544-0042-3510-8054-b9c04f4e4d32", pattern: `^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`},

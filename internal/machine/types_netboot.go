@@ -17,7 +17,17 @@ type Netboot struct {
 	ProveWithin time.Duration `yaml:"prove_within" default:"10m" example:"5m" doc:"In mode ram: a new version that has not proved itself by then is replaced by the last good one at the next boot."`
 	Firmware    string        `yaml:"firmware" check:"firmware" default:"uefi" example:"bios" doc:"Firmware of the machine that rehearses it (--on netboot)."`
 	Installer   *Installer    `yaml:"installer" doc:"In mode install: the distribution's own installer writes the machine, instead of slipway's image."`
+	Power       *Power        `yaml:"power" doc:"How slipway wake turns the machine on, where it is no Wake-on-LAN packet."`
 	Protocol    string        `yaml:"protocol" check:"netprotocol" default:"pxe" example:"http" doc:"How the firmware of the rehearsal fetches its loader: pxe (TFTP) or http (UEFI HTTP boot)."`
+}
+
+// Power is how a machine without a management controller is turned on. Without
+// command and serial a Wake-on-LAN packet goes to the addresses of match.mac.
+type Power struct {
+	Command []string      `yaml:"command" check:"powerword" default:"none" example:"[/usr/local/bin/outlet, \"4\"]" doc:"Program that turns the machine on, with its arguments. It runs beside slipway and finds SLIPWAY_MACHINE, SLIPWAY_MAC and SLIPWAY_ACTION (on) in its environment."`
+	Serial  string        `yaml:"serial" check:"abspath" example:"/dev/ttyS0" doc:"Serial port of slipway's host; one of its lines is wired to the machine's power button."`
+	Line    string        `yaml:"line" check:"powerline" default:"dtr" example:"rts" doc:"Line of the serial port that presses the button: dtr or rts."`
+	Hold    time.Duration `yaml:"hold" default:"500ms" example:"1s" doc:"How long the line presses the button."`
 }
 
 // Match is by what a boot server knows a machine.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // netboot checks what the machine says of the network that boots it.
@@ -18,6 +19,7 @@ func (v *validator) netboot() {
 		v.at("netboot.address", n.Address, fmt.Sprintf("%s is no address of a machine", n.Address), "")
 	}
 	v.installer(n)
+	v.power(n.Power)
 	if n.HTTP() && n.Firmware == "bios" {
 		v.at("netboot.protocol", "http", "a BIOS fetches its loader by TFTP alone", "remove protocol, or firmware: bios")
 	}
@@ -81,5 +83,18 @@ func (v *validator) installer(n *Netboot) {
 	}
 	if (i.Kernel == nil) != (i.Initrd == nil) {
 		v.at("netboot.installer", "", "kernel and initrd of an installer belong together", "give both or none")
+	}
+}
+
+// power checks that there is one way to turn the machine on.
+func (v *validator) power(p *Power) {
+	switch {
+	case p == nil:
+	case len(p.Command) > 0 && p.Serial != "":
+		v.at("netboot.power.serial", p.Serial, "the machine is turned on by a command already", "remove command or serial")
+	case p.Serial == "" && (p.Line != "" || p.Hold != 0):
+		v.at("netboot.power", "", "line and hold belong to serial", "write serial, or remove them")
+	case p.Hold < 0 || p.Hold > time.Minute:
+		v.at("netboot.power.hold", p.Hold.String(), "no power button is held so long", "write at most 1m")
 	}
 }

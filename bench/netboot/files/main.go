@@ -143,7 +143,8 @@ func measure(runs int, length time.Duration, only, out string) error {
 
 Made by `+"`bench/netboot/files/run`"+` on %s, %d rounds in which the servers take turns: the median and its spread. The server has
 one processor and the clients another, files are in memory (tmpfs), the network is a loopback interface with an MTU of
-1500. Processor time is the server's own.
+1500. Processor time is the server's own: compare that first where other programs run, for seconds then depend on how
+large a share of its processor a server was given, and one with several threads is given more.
 
 `, time.Now().Format(time.DateOnly), runs)
 	for _, row := range rows {
