@@ -42,6 +42,8 @@ type Server struct {
 	PerClient   int           // from one address; 256
 	Stall       time.Duration // how long a client may take nothing; 60 s
 	MaxBody     int64         // bytes of a report; 64 MiB
+
+	headers time.Duration // that a request's header may take; 10 s
 }
 
 // Call is a request with a good token.
@@ -87,7 +89,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, config *tls.Config) 
 	protocols.SetHTTP1(true) // sendfile and acknowledged bytes are a connection's, not a stream's
 	server := &http.Server{
 		Handler:           s.Handler(),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: or(s.headers, 10*time.Second),
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		Protocols:         protocols,

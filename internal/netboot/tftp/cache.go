@@ -2,7 +2,7 @@ package tftp
 
 import (
 	"io"
-	"os"
+	"io/fs"
 	"sync"
 	"syscall"
 )
@@ -30,41 +30,49 @@ const (
 // hold returns the file from memory, or the file itself where that cannot be
 // or it is being written to.
 func (c *cache) hold(f File) File {
-	d, ok := f.(*diskFile)
-	if !ok || d.size > maxCached {
+	d, ok := f.(stater)
+	if !ok || f.Size() > maxCached {
 		return f
 	}
-	v, err := versionOf(d.File)
-	if err != nil || v.size != d.size {
+	v, ok := versionOf(d)
+	if !ok || v.size != f.Size() {
 		return f
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b, ok := c.files[v]
 	if !ok {
-		b = make([]byte, d.size)
-		if _, err := d.ReadAt(b, 0); err != nil && err != io.EOF {
+		b = make([]byte, v.size)
+		if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
 			return f
 		}
-		if after, err := versionOf(d.File); err != nil || after != v {
+		if after, ok := versionOf(d); !ok || after != v {
 			return f
 		}
-		if c.used += d.size; c.files == nil || c.used > maxCache {
-			c.files, c.used = map[version][]byte{}, d.size
+		if c.used += v.size; c.files == nil || c.used > maxCache {
+			c.files, c.used = map[version][]byte{}, v.size
 		}
 		c.files[v] = b
 	}
-	d.Close()
+	f.Close()
 	return Bytes(b)
 }
 
-func versionOf(f *os.File) (version, error) {
+// stater is a File of a file system, such as one that wraps an *os.File.
+type stater interface {
+	Stat() (fs.FileInfo, error)
+}
+
+func versionOf(f stater) (version, bool) {
 	info, err := f.Stat()
 	if err != nil {
-		return version{}, err
+		return version{}, false
 	}
-	s := info.Sys().(*syscall.Stat_t)
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.Mode().IsRegular() {
+		return version{}, false
+	}
 	modified, modifiedNano := s.Mtim.Unix()
 	changed, changedNano := s.Ctim.Unix()
-	return version{uint64(s.Dev), s.Ino, s.Size, modified, changed, modifiedNano, changedNano}, nil
+	return version{uint64(s.Dev), s.Ino, s.Size, modified, changed, modifiedNano, changedNano}, true
 }
