@@ -18,7 +18,6 @@ import (
 	"slipway/internal/boot"
 	"slipway/internal/build"
 	"slipway/internal/fleet"
-	"slipway/internal/fleet/natsstore"
 	"slipway/internal/machine"
 	"slipway/internal/netboot"
 	"slipway/internal/netboot/dhcp"
@@ -28,11 +27,12 @@ import (
 
 // serveFlags are the flags of serve.
 type serveFlags struct {
-	link, pool, router string
-	dns                []string
-	port               int
-	proxy, noDHCP      bool
-	build              buildFlags
+	link, pool, router  string
+	dns                 []string
+	port                int
+	state, passwordFile string
+	proxy, noDHCP       bool
+	build               buildFlags
 }
 
 func newServe(env *Env) *cobra.Command {
@@ -68,6 +68,8 @@ It prints one line for everything that happens, with --json one document.`,
 	cmd.Flags().IntVar(&flags.port, "http-port", 80, "serve HTTP on this `PORT`")
 	cmd.Flags().BoolVar(&flags.proxy, "proxy", false, "another DHCP server gives the addresses")
 	cmd.Flags().BoolVar(&flags.noDHCP, "no-dhcp", false, "answer no DHCP: machines are led here by another server")
+	cmd.Flags().StringVar(&flags.state, "state", "", "keep what is known of the machines in this `DIR` (default: serve/fleet in the store)")
+	cmd.Flags().StringVar(&flags.passwordFile, "password-file", "", "open the page to other hosts with the password whose hash is in this `FILE`; default: one made anew and printed")
 	flags.build.add(cmd)
 	return streaming(env, cmd)
 }
@@ -104,15 +106,11 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 		}
 		defer s.DHCP.Leases.Close()
 	}
-	records, err := natsstore.Open(filepath.Join(b.Store.Dir(), "serve", link, "records"), fleet.Limits{})
+	closeFleet, err := e.serveFleet(ctx, s, folder, prefix, flags)
 	if err != nil {
 		return err
 	}
-	if s.Fleet, err = fleet.New(ctx, records, fleet.Options{}); err != nil {
-		return errors.Join(err, records.Close())
-	}
-	defer s.Fleet.Close()
-	s.Pages = web.New(ctx, s.Fleet, web.Options{Actions: pageActions(s.Fleet, folder)})
+	defer closeFleet()
 	builds := e.builds(ctx, b, flags)
 	defer builds.Wait()
 	defer stop()
@@ -247,14 +245,14 @@ func (e *Env) declare(ctx context.Context, f *fleet.Fleet, m *netboot.Machine) {
 }
 
 // pageActions are what the page's buttons do.
-func pageActions(f *fleet.Fleet, folder *netboot.Folder) web.Actions {
+func pageActions(f func() *fleet.Fleet, folder *netboot.Folder) web.Actions {
 	return web.Actions{
 		Reinstall: func(ctx context.Context, name string) error {
 			m := folder.Roster().Named(name)
 			if m == nil || m.Mode != "install" {
 				return fmt.Errorf("%s is no machine that is installed (netboot: {mode: install})", name)
 			}
-			_, err := f.Give(ctx, name, "install", "the page", 24*time.Hour)
+			_, err := f().Give(ctx, name, "install", "the page", 24*time.Hour)
 			return err
 		},
 		Definition: func(_ context.Context, name string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -57,7 +58,7 @@ func (s *Store) publish(ctx context.Context, msgs []*nats.Msg) (uint64, error) {
 		}
 		msgs[len(msgs)-1].Header.Set(headerCommit, "1")
 	}
-	reply, err := conn.RequestMsgWithContext(ctx, msgs[len(msgs)-1])
+	reply, err := s.request(ctx, conn, msgs[len(msgs)-1])
 	if err != nil {
 		return 0, s.writeError(err)
 	}
@@ -72,6 +73,32 @@ func (s *Store) publish(ctx context.Context, msgs []*nats.Msg) (uint64, error) {
 		return 0, fleet.ErrConflict
 	}
 	return 0, s.writeError(fmt.Errorf("%s (%d)", a.Error.Message, a.Error.Code))
+}
+
+// request waits for the answer. A server whose disk is full gives none, so that
+// is looked after meanwhile.
+func (s *Store) request(ctx context.Context, conn *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
+	inbox := conn.NewRespInbox()
+	sub, err := conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer sub.Unsubscribe()
+	m.Reply = inbox
+	if err := conn.PublishMsg(m); err != nil {
+		return nil, err
+	}
+	for {
+		reply, err := sub.NextMsg(time.Second)
+		switch {
+		case !errors.Is(err, nats.ErrTimeout):
+			return reply, err
+		case s.room() != "":
+			return nil, errors.New("the disk is full")
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // writeError makes a failure of the server one that names the folder.

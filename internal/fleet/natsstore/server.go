@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -25,6 +27,9 @@ const (
 
 // start runs the server and makes the streams as they must be.
 func (s *Store) start() error {
+	if err := s.forgetIndexes(); err != nil {
+		return err
+	}
 	srv, err := server.NewServer(&server.Options{
 		ServerName: "fleet", DontListen: true, NoSigs: true,
 		JetStream: true, StoreDir: s.dir, SyncAlways: true,
@@ -45,6 +50,21 @@ func (s *Store) start() error {
 		return fmt.Errorf("reaching the store of the fleet's records: %w", err)
 	}
 	return s.makeStreams()
+}
+
+// forgetIndexes makes the server read every message and check its hash. With
+// an index it believes the blocks, and spins for ever at the first flipped
+// byte when it comes to read it. What follows such a byte in its block is lost
+// then; Fleet's New compares grants with their events for that reason.
+func (s *Store) forgetIndexes() error {
+	indexes, err := filepath.Glob(filepath.Join(s.dir, "jetstream", "*", "streams", "*", "msgs", "index.db"))
+	for _, path := range indexes {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("opening the fleet's records: %w", err)
+	}
+	return nil
 }
 
 func (s *Store) makeStreams() error {

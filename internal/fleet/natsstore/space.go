@@ -13,7 +13,7 @@ func (s *Store) room() string {
 	if unix.Statfs(s.dir, &st) != nil {
 		return ""
 	}
-	if free := st.Bavail * uint64(st.Bsize); free < 4<<20 {
+	if free := st.Bavail * uint64(st.Bsize); free < 1<<20 {
 		return fmt.Sprintf(" (only %d KiB are free there: make room, it goes on by itself)", free>>10)
 	}
 	return ""

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"slipway/internal/fleet"
+	"slipway/internal/web"
+)
+
+func TestBootAsksARunningOrAStoppedServer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 30))
+	run := func(args ...string) (int, string) {
+		var out bytes.Buffer
+		env := &Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}
+		return Run(t.Context(), env, append(args, "--state", dir)), out.String()
+	}
+	if code, out := run("boot", "ls"); code != 1 || !strings.Contains(out, "slipway serve") {
+		t.Fatalf("without records: %d %s", code, out)
+	}
+	env := &Env{}
+	f, _, done, err := env.openFleet(t.Context(), dir, web.Options{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Update(t.Context(), "web", func(n *fleet.Node) error { n.Name, n.Clients = "web", []string{"52:54:00:00:00:01"}; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	then := time.Now().Add(-time.Hour)
+	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindDiscover, Stage: fleet.StageFirmware})
+	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindExhausted, Problem: "no address is free\x1b[2J"})
+	if _, _, _, err := env.openFleet(t.Context(), dir, web.Options{}, ""); err == nil || !strings.Contains(err.Error(), "in use by process") {
+		t.Errorf("a second server: %v", err)
+	}
+	check := func(when string) {
+		t.Helper()
+		if code, out := run("boot", "ls"); code != 0 || !strings.Contains(out, "web") || !strings.Contains(out, "stuck") {
+			t.Errorf("%s: ls: %d %s", when, code, out)
+		}
+		code, out := run("boot", "why", "52:54:00:00:00:01")
+		if code != 1 || !strings.Contains(out, "no evidence of dhcp") || !strings.Contains(out, "pool is exhausted") || !strings.Contains(out, "cure:") || strings.Contains(out, "\x1b") {
+			t.Errorf("%s: why: %d %q", when, code, out)
+		}
+		_, out = run("boot", "why", "web", "--json")
+		var a fleet.Answer
+		if err := json.Unmarshal([]byte(out), &a); err != nil || a.Cause != "exhausted" {
+			t.Errorf("%s: why --json: %v %s", when, err, out)
+		}
+		if code, out := run("boot", "why", "nobody"); code != 1 || !strings.Contains(out, "nobody") {
+			t.Errorf("%s: why nobody: %d %s", when, code, out)
+		}
+	}
+	check("running")
+	if err := done(); err != nil {
+		t.Fatal(err)
+	}
+	check("stopped")
+}

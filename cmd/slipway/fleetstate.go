@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"slipway/internal/fleet"
+	"slipway/internal/fleet/natsstore"
+	"slipway/internal/web"
+)
+
+// fleetDir is where a server keeps what it knows of its machines.
+func (e *Env) fleetDir(state string) (string, error) {
+	if state != "" {
+		return filepath.Abs(state)
+	}
+	dir, err := e.storeDir()
+	return filepath.Join(dir, "serve", "fleet"), err
+}
+
+// openFleet opens the records of a server. Other processes of this host reach
+// them through its page on a socket in the folder; done ends that and closes
+// the records.
+func (e *Env) openFleet(ctx context.Context, state string, o web.Options, wake string) (f *fleet.Fleet, page http.Handler, done func() error, err error) {
+	dir, err := e.fleetDir(state)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	store, err := natsstore.Open(dir, fleet.Limits{})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if f, err = fleet.New(ctx, store, fleet.Options{}); err != nil {
+		store.Close()
+		return nil, nil, nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	o.Actions = fleetActions(f, o.Actions, wake)
+	page = web.New(ctx, f, o)
+	server := &http.Server{Handler: page, ReadHeaderTimeout: 10 * time.Second}
+	listener, err := listenIn(dir)
+	if err != nil {
+		stop()
+		f.Close()
+		return nil, nil, nil, fmt.Errorf("opening the socket of the fleet's records: %w", err)
+	}
+	go server.Serve(listener)
+	return f, page, func() error {
+		stop()
+		return errors.Join(server.Close(), f.Close())
+	}, nil
+}
+
+// fleetActions fills what the page's buttons do, where it is not given.
+func fleetActions(f *fleet.Fleet, a web.Actions, wake string) web.Actions {
+	if a.Approve == nil {
+		a.Approve = func(ctx context.Context, id string) error {
+			return f.Update(ctx, id, func(n *fleet.Node) error { n.Approved = true; return nil })
+		}
+	}
+	if a.Reinstall == nil {
+		a.Reinstall = func(ctx context.Context, id string) error {
+			_, err := f.Give(ctx, id, "install", "the page", 24*time.Hour)
+			return err
+		}
+	}
+	if a.Wake == nil && wake != "" {
+		a.Wake = func(_ context.Context, id string) error { return f.Wake(id, wake) }
+	}
+	return a
+}
+
+// askFleet asks the page of a running server, or makes it answer from the
+// records of one that is stopped.
+func (e *Env) askFleet(ctx context.Context, state, path string, v any) error {
+	dir, err := e.fleetDir(state)
+	if err != nil {
+		return err
+	}
+	if !natsstore.Exists(dir) {
+		return fmt.Errorf("there are no records of machines in %s: slipway serve DIR makes them (or name its folder with --state)", dir)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		folder, err := os.Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer folder.Close()
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socketOf(folder))
+	}}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
+	if err != nil {
+		return err
+	}
+	if r, err := client.Do(request); err == nil {
+		defer r.Body.Close()
+		return readAnswer(r.StatusCode, r.Body, v)
+	}
+	store, err := natsstore.Open(dir, fleet.Limits{})
+	if err != nil {
+		return err
+	}
+	f, err := fleet.New(ctx, store, fleet.Options{})
+	if err != nil {
+		store.Close()
+		return err
+	}
+	defer f.Close()
+	w := &answer{head: http.Header{}, status: http.StatusOK}
+	request.RemoteAddr = "@" // as a socket of this host
+	web.New(ctx, f, web.Options{}).ServeHTTP(w, request)
+	return readAnswer(w.status, &w.body, v)
+}
+
+func readAnswer(status int, body io.Reader, v any) error {
+	if status != http.StatusOK {
+		var failed struct{ Error string }
+		if json.NewDecoder(body).Decode(&failed) != nil || failed.Error == "" {
+			return fmt.Errorf("the server answered with status %d", status)
+		}
+		return fmt.Errorf("%s (slipway boot ls lists the machines)", failed.Error)
+	}
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return fmt.Errorf("reading the server's answer: %w", err)
+	}
+	return nil
+}
+
+// socketOf names the socket in a folder by way of /proc: the name of a socket
+// may have 107 bytes, and a store may be deep.
+func socketOf(folder *os.File) string { return fmt.Sprintf("/proc/self/fd/%d/socket", folder.Fd()) }
+
+// listenIn makes the socket anew: the lock of the folder says that nobody
+// listens on an old one.
+func listenIn(dir string) (net.Listener, error) {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	path := socketOf(folder)
+	os.Remove(path)
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	listener.(*net.UnixListener).SetUnlinkOnClose(false) // the name is gone by then
+	if err := os.Chmod(path, 0o600); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+// answer is the page's answer to ourselves.
+type answer struct {
+	head   http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header         { return a.head }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
