@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"slipway/internal/fleet"
+	"slipway/internal/fleet/logs"
 	"slipway/internal/netboot"
 	"slipway/internal/web"
 )
@@ -25,6 +26,7 @@ func (e *Env) serveFleet(ctx context.Context, s *netboot.Server, folder *netboot
 		return nil, err
 	}
 	s.Fleet, s.Pages = f, page
+	e.serveLogs(ctx, s, prefix.Addr())
 	return done, nil
 }
 
@@ -46,6 +48,30 @@ func (e *Env) pagePassword(prefix netip.Prefix, flags *serveFlags) (web.Password
 		return "", fmt.Errorf("--password-file %s: %w", flags.passwordFile, err)
 	}
 	return password, nil
+}
+
+// serveLogs takes in what machines send by syslog. Where the port is taken the
+// server goes on without: logs are no part of a boot.
+func (e *Env) serveLogs(ctx context.Context, s *netboot.Server, address netip.Addr) {
+	conn, err := net.ListenPacket("udp", netip.AddrPortFrom(address, 514).String())
+	if err != nil {
+		e.say(fmt.Sprintf("taking no logs by syslog: %v", err))
+		return
+	}
+	r := &logs.Receiver{Sink: s, Who: func(from netip.Addr) (client, machine string) {
+		n, ok := s.Fleet.At(from.String())
+		if !ok {
+			return "", ""
+		}
+		if len(n.Clients) > 0 {
+			client = n.Clients[0]
+		}
+		return client, n.Name
+	}}
+	go func() {
+		defer conn.Close()
+		r.Serve(ctx, conn)
+	}()
 }
 
 // broadcast is the last address of a network.

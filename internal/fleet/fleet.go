@@ -36,6 +36,7 @@ type Fleet struct {
 	mu       sync.Mutex
 	nodes    map[string]*Node
 	clients  map[string]string // hardware address to node
+	speakers map[string]string // IP address to the node that spoke from it last
 	history  map[string]*history
 	dirty    map[string]bool // nodes that the store does not have as they are
 	oldRuns  map[string]bool // histories likewise
@@ -62,7 +63,7 @@ var _ Sink = (*Fleet)(nil)
 // New reads the machines of a store and begins to follow them. Close closes
 // the store too.
 func New(ctx context.Context, store Store, o Options) (*Fleet, error) {
-	f := &Fleet{store: store, clock: o.Now, nodes: map[string]*Node{}, clients: map[string]string{}, history: map[string]*history{},
+	f := &Fleet{store: store, clock: o.Now, nodes: map[string]*Node{}, clients: map[string]string{}, speakers: map[string]string{}, history: map[string]*history{},
 		dirty: map[string]bool{}, oldRuns: map[string]bool{},
 		wake: make(chan struct{}, 1), flushing: make(chan chan error), stop: make(chan struct{}), done: make(chan struct{})}
 	if f.clock == nil {
@@ -79,6 +80,9 @@ func New(ctx context.Context, store Store, o Options) (*Fleet, error) {
 		f.nodes[n.ID] = n
 		for _, c := range n.Clients {
 			f.clients[c] = n.ID
+		}
+		if n.Address != "" {
+			f.speakers[n.Address] = n.ID
 		}
 	}
 	if err := f.readHistory(ctx); err != nil {
@@ -160,8 +164,14 @@ func (f *Fleet) see(e Event) Event {
 	}
 	if e.Machine != "" || e.Client != "" {
 		n := f.nodeOf(e)
-		boots, before := n.Boots, n.Stage
+		boots, before, address := n.Boots, n.Stage, n.Address
 		n.apply(e)
+		if n.Address != address {
+			if f.speakers[address] == n.ID {
+				delete(f.speakers, address)
+			}
+			f.speakers[n.Address] = n.ID
+		}
 		f.own(n, e.Client)
 		f.learn(n, e, boots, before)
 		f.dirty[n.ID] = true
@@ -220,6 +230,17 @@ func (f *Fleet) find(id string) *Node {
 		return n
 	}
 	return f.nodes[f.clients[canonical(id)]]
+}
+
+// At returns the machine that spoke last from an IP address: a hint, no proof.
+func (f *Fleet) At(address string) (Node, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.nodes[f.speakers[address]]
+	if n == nil {
+		return Node{}, false
+	}
+	return n.Clone(), true
 }
 
 // Nodes returns all machines, by name; unknown ones come last.
@@ -309,6 +330,7 @@ func (f *Fleet) Remove(ctx context.Context, id string) error {
 	delete(f.nodes, n.ID)
 	delete(f.dirty, n.ID)
 	maps.DeleteFunc(f.clients, func(_, owner string) bool { return owner == n.ID })
+	maps.DeleteFunc(f.speakers, func(_, owner string) bool { return owner == n.ID })
 	f.mu.Unlock()
 	_, err := f.store.Write(ctx, Write{tableNodes, n.ID, nil, Any}, Write{tableInventory, n.ID, nil, Any}, Write{tableGrants, n.ID, nil, Any})
 	f.hub.Tell(Change{Record: &Record{Table: tableNodes, Key: n.ID}, Deleted: true})

@@ -33,8 +33,12 @@ func TestNodeFollowsItsEvents(t *testing.T) {
 	if n, _ := f.Node("web"); n.Problem != "no disk" || n.Cause != "disk" {
 		t.Fatalf("problem %+v", n)
 	}
+	f.Record(Event{Client: mac, Address: "10.0.0.7", Kind: KindAck, Stage: StageDHCP})
+	if n, ok := f.At("10.0.0.7"); !ok || n.ID != "web" {
+		t.Errorf("10.0.0.7 is %+v", n)
+	}
 	events, err := f.Events(ctx, "web", time.Time{}, 0)
-	if err != nil || len(events) != 3 {
+	if err != nil || len(events) != 4 {
 		t.Fatalf("%d events, %v: those from before it had a name belong to it", len(events), err)
 	}
 }
