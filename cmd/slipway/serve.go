@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -130,10 +133,11 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 		e.say("changed: " + strings.Join(names, ", "))
 		renew(names)
 	})
+	page := e.page(ctx, s.Pages, flags.port)
 	go func() {
 		select {
 		case <-s.Ready():
-			e.say(flags.greeting(prefix, link, len(folder.Roster().Machines())))
+			e.say(flags.greeting(prefix, link, len(folder.Roster().Machines())) + page)
 		case <-ctx.Done():
 		}
 	}()
@@ -153,8 +157,20 @@ func (f *serveFlags) greeting(prefix netip.Prefix, link string, machines int) st
 	default:
 		who += ", addresses only for machines with netboot.address"
 	}
-	return fmt.Sprintf("serving %d machines on %s (%s): %s; TFTP on port 69; HTTP on port %d\npage: http://%s (for this computer)",
-		machines, link, prefix, who, f.port, netip.AddrPortFrom(prefix.Addr(), uint16(f.port)))
+	return fmt.Sprintf("serving %d machines on %s (%s): %s; TFTP on port 69; HTTP on port %d", machines, link, prefix, who, f.port)
+}
+
+// page shows the page to this computer, which is not on the machines' network.
+// It returns where.
+func (e *Env) page(ctx context.Context, pages http.Handler, port int) string {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return fmt.Sprintf("; no page, for port %d of 127.0.0.1 is in use by %s", port, netboot.Holder("tcp", port))
+	}
+	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	context.AfterFunc(ctx, func() { server.Close() })
+	go server.Serve(l)
+	return fmt.Sprintf("; page on http://%s/", l.Addr())
 }
 
 // dhcp is the DHCP server that the flags want; nil: none.
