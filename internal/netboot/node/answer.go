@@ -10,7 +10,8 @@ type Offer struct {
 	Machine string // name; empty: unknown
 	Mode    string // DoRAM, DoInstall, DoRescue or DoInventory
 	Version string // the newest
-	// Artefacts gives what a version is made of; it is asked once.
+	// Artefacts gives what a version is made of; it is asked when the decision
+	// is kept already.
 	Artefacts func(version string) (*Artefacts, error)
 
 	Disk    string        // install: selector
@@ -67,9 +68,11 @@ func (r *Record) Answer(o *Offer, q *Question, now time.Time) (*Order, error) {
 	switch o.Mode {
 	case DoRAM:
 		order.Version, order.Why = r.Choose(o.Version, o.Within, now)
-		return order, order.fetch(o, map[bool]string{false: DoRAM, true: DoKexec}[o.Kexec])
+		order.Do = map[bool]string{false: DoRAM, true: DoKexec}[o.Kexec]
+		return order, nil
 	case DoInstall:
-		return order, r.answerInstall(o, q, order, now)
+		r.answerInstall(o, q, order, now)
+		return order, nil
 	case DoRescue, DoInventory:
 		order.Do = o.Mode
 		return order, nil
@@ -79,13 +82,13 @@ func (r *Record) Answer(o *Offer, q *Question, now time.Time) (*Order, error) {
 
 // answerInstall sends a machine to its disk when a disk carries the mark of
 // the grant, whatever became of the report.
-func (r *Record) answerInstall(o *Offer, q *Question, order *Order, now time.Time) error {
+func (r *Record) answerInstall(o *Offer, q *Question, order *Order, now time.Time) {
 	ours, first := r.ours(q.Marks), r.Grant == nil && r.Installed == nil
 	for i := range q.Marks {
 		if r.use(&q.Marks[i], fmt.Sprintf("its mark on the disk %s", q.Marks[i].Disk), now) {
 			order.Do, order.Why = DoDisk, "the disk carries the mark of the granted installation"
 			r.ToldDisk = &now
-			return nil
+			return
 		}
 	}
 	switch {
@@ -94,7 +97,7 @@ func (r *Record) answerInstall(o *Offer, q *Question, order *Order, now time.Tim
 	case ours != nil:
 		order.Do, order.Why = DoDisk, "the disk carries a mark of this machine, and nothing is granted"
 		r.Installed, r.ToldDisk = ours, &now
-		return nil
+		return
 	case o.Recover || first:
 		reason := "first installation, on an empty disk"
 		if !first {
@@ -104,10 +107,9 @@ func (r *Record) answerInstall(o *Offer, q *Question, order *Order, now time.Tim
 		order.Grant, order.OnlyEmpty, order.Why = r.Grant.ID, true, reason
 	default:
 		order.Do, order.Why = DoRescue, "no disk carries a mark of this machine, and nothing is granted: slipway reinstall "+o.Machine+" grants an installation"
-		return nil
+		return
 	}
-	order.Disk, order.Version = o.Disk, o.Version
-	return order.fetch(o, DoInstall)
+	order.Do, order.Disk, order.Version = DoInstall, o.Disk, o.Version
 }
 
 // ours is the newest mark of the machine.
@@ -121,17 +123,19 @@ func (r *Record) ours(marks []Mark) (best *Mark) {
 	return best
 }
 
-// fetch completes an order that wants files.
-func (o *Order) fetch(offer *Offer, do string) error {
+// complete adds the files that an order wants.
+func (o *Order) complete(offer *Offer) error {
+	if o.Do != DoRAM && o.Do != DoKexec && o.Do != DoInstall {
+		return nil
+	}
 	a, err := offer.Artefacts(o.Version)
 	if err != nil {
 		return fmt.Errorf("finding version %s of %s: %w", short(o.Version), offer.Machine, err)
 	}
-	o.Do, o.Memory = do, a.Memory
-	switch do {
-	case DoKexec:
+	o.Memory = a.Memory
+	if o.Do == DoKexec {
 		o.Kernel, o.Initrd, o.Cmdline = a.Kernel, a.Initrd, a.Cmdline
-	default:
+	} else {
 		o.Image = a.Image
 	}
 	return nil

@@ -16,6 +16,7 @@ const (
 // Words of the kernel's command line.
 const (
 	WordServer = "slipway.node" // address of the server, with the token: http://192.0.2.1/n/TOKEN/
+	WordDo     = "slipway.do"   // what was chosen in a menu: rescue
 	WordErase  = "slipway.erase"
 )
 

@@ -41,8 +41,8 @@ type Handler struct {
 	Records Records
 	Sink    fleet.Sink
 	Now     func() time.Time // default time.Now
-	// Unknown is told of the hardware of machines that nobody knows; may be nil.
-	Unknown func(c Client, h *Hardware)
+	// Inventory is told what each machine is made of; it may be nil.
+	Inventory func(ctx context.Context, c Client, h *Hardware) error
 }
 
 // maxBody bounds what a machine sends at once, in bytes.
@@ -58,7 +58,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := h.Client(r, token)
 	if err != nil {
-		h.record(c, fleet.Event{Kind: "node.refused", Problem: err.Error(), Fields: map[string]string{"path": what}})
+		h.record(c, fleet.Event{Kind: fleet.KindHTTPRefused, Problem: err.Error(), Fields: map[string]string{"path": what}})
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
@@ -83,7 +83,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, errBody) {
 			status = http.StatusBadRequest
 		}
-		h.record(c, fleet.Event{Kind: "node.error", Problem: err.Error()})
+		h.record(c, fleet.Event{Kind: fleet.KindNodeProblem, Problem: err.Error()})
 		http.Error(w, err.Error(), status)
 	}
 }
@@ -116,9 +116,6 @@ func (h *Handler) order(ctx context.Context, w http.ResponseWriter, c Client, bo
 	var order *Order
 	if offer.Machine == "" {
 		order = &Order{Do: offer.Mode, Nonce: q.Nonce, Issued: h.now().UTC(), SSHKeys: offer.SSHKeys, Retry: offer.Retry}
-		if h.Unknown != nil {
-			h.Unknown(c, q.Hardware)
-		}
 	} else {
 		err = h.Records.Update(ctx, offer.Machine, func(r *Record) (err error) {
 			order, err = r.Answer(offer, q, h.now())
@@ -128,12 +125,21 @@ func (h *Handler) order(ctx context.Context, w http.ResponseWriter, c Client, bo
 			return err
 		}
 	}
+	if err := order.complete(offer); err != nil {
+		return err
+	}
+	if h.Inventory != nil {
+		if err := h.Inventory(ctx, c, q.Hardware); err != nil {
+			return err
+		}
+	}
 	data, err := Sign(h.Key, order)
 	if err != nil {
 		return err
 	}
-	h.record(c, fleet.Event{Kind: "node.order", Stage: fleet.StageInit, Text: strings.TrimSpace(order.Do + ": " + order.Why), Problem: q.Tried,
-		Fields: map[string]string{"do": order.Do, "version": order.Version}})
+	h.record(c, fleet.Event{Kind: fleet.KindNodeInventory, Text: q.Hardware.String()})
+	h.record(c, fleet.Event{Kind: fleet.KindNodeInit, Stage: fleet.StageInit, Text: strings.TrimSpace(order.Do + ": " + order.Why), Problem: q.Tried,
+		Fields: map[string]string{"do": order.Do, fleet.FieldVersion: order.Version, fleet.FieldMemory: fmt.Sprint(q.Hardware.Memory)}})
 	w.Header().Set("Content-Type", "application/json")
 	_, err = w.Write(data)
 	return err
@@ -146,9 +152,7 @@ func (h *Handler) report(ctx context.Context, w http.ResponseWriter, c Client, b
 	if err := json.Unmarshal(body, r); err != nil {
 		return fmt.Errorf("%w: %w", errBody, err)
 	}
-	kind := "node.report"
 	if c.Machine != "" && (r.Installed != nil || r.Proven != "") {
-		kind = "node.evidence"
 		err := h.Records.Update(ctx, c.Machine, func(rec *Record) error {
 			if r.Installed != nil {
 				rec.use(r.Installed, "the installer's report", h.now())
@@ -162,16 +166,36 @@ func (h *Handler) report(ctx context.Context, w http.ResponseWriter, c Client, b
 			return err
 		}
 	}
-	h.record(c, fleet.Event{Kind: kind, Stage: r.Stage, Text: r.Text, Problem: r.Problem, Bytes: r.Bytes, Total: r.Total, Fields: r.Fields})
+	h.record(c, fleet.Event{Kind: r.kind(), Stage: r.Stage, Text: r.Text, Problem: r.Problem, Bytes: r.Bytes, Total: r.Total, Fields: r.Fields})
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// kind is the event that a report is.
+func (r *Report) kind() string {
+	install := r.Stage == fleet.StageInstall
+	switch {
+	case r.Installed != nil:
+		return fleet.KindInstallDone
+	case r.Problem != "" && install:
+		return fleet.KindInstallFail
+	case r.Problem != "":
+		return fleet.KindNodeProblem
+	case install && r.Bytes == 0 && r.Total > 0:
+		return fleet.KindInstallBegin
+	case r.Total > 0:
+		return fleet.KindNodeProgress
+	case r.Stage == fleet.StageNetwork:
+		return fleet.KindNodeNetwork
+	}
+	return fleet.KindNodeReport
 }
 
 // log passes lines of the machine's console on.
 func (h *Handler) log(_ context.Context, w http.ResponseWriter, c Client, body []byte) error {
 	for line := range strings.Lines(string(body)) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
-			h.record(c, fleet.Event{Kind: "node.log", Text: line[:min(len(line), 1000)]})
+			h.record(c, fleet.Event{Kind: fleet.KindNodeLog, Text: line[:min(len(line), 1000)]})
 		}
 	}
 	w.WriteHeader(http.StatusNoContent)

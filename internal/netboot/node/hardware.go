@@ -1,5 +1,7 @@
 package node
 
+import "fmt"
+
 // Hardware is what a machine is made of, as far as its kernel tells.
 type Hardware struct {
 	Vendor   string `json:"vendor,omitempty"`
@@ -23,6 +25,11 @@ type Hardware struct {
 	MissingFirmware []string `json:"missing_firmware,omitempty"`
 	// NoDriver are PCI devices of network and storage without a driver.
 	NoDriver []string `json:"no_driver,omitempty"`
+}
+
+// String is the machine in one line.
+func (h *Hardware) String() string {
+	return fmt.Sprintf("%s %s, %s, %d MiB, %d cards, %d disks", h.Vendor, h.Product, h.CPU, h.Memory>>20, len(h.NICs), len(h.Disks))
 }
 
 // NIC is one network card.

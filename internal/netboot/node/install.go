@@ -115,7 +115,7 @@ func (p *program) finish(ctx context.Context, disk *metal.Device, m Mark) error 
 	}
 	found.Disk, found.Serial = disk.Path, disk.Serial
 	r := Report{Stage: fleet.StageInstall, Text: fmt.Sprintf("%s is written to %s, read back and compared", m.Machine, disk), Installed: found,
-		Fields: map[string]string{"disk": disk.Path, "serial": disk.Serial, "boot_entry": entry}}
+		Fields: map[string]string{"disk": disk.Path, "serial": disk.Serial, "boot_entry": entry, fleet.FieldVersion: m.Version}}
 	if err := p.report(ctx, r, reportTries); err != nil {
 		p.say("nobody heard that the disk is finished (%v): its mark will tell", err)
 	}

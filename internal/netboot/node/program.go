@@ -28,6 +28,7 @@ type program struct {
 	now     func() time.Time
 	pace    time.Duration // between reports of progress
 	rest    time.Duration // after an order that failed
+	want    string        // what the loader's menu chose
 	logins  func(keys []string) error
 	queue   chan Report           // what is told without waiting
 	reply   atomic.Pointer[Order] // the last order
@@ -79,7 +80,7 @@ func (p *program) run(ctx context.Context) error {
 		if tried = ""; err != nil {
 			tried = err.Error()
 			p.say("%v", err)
-			p.report(ctx, Report{Problem: tried}, 2)
+			p.report(ctx, Report{Stage: failedStage(o), Problem: tried}, 2)
 		} else {
 			pause = o.Retry
 		}
@@ -89,6 +90,14 @@ func (p *program) run(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// failedStage is the stage that an order is about.
+func failedStage(o *Order) string {
+	if o != nil && o.Do == DoInstall {
+		return fleet.StageInstall
+	}
+	return ""
 }
 
 func orderWords(o *Order) string {
@@ -103,7 +112,7 @@ func orderWords(o *Order) string {
 func (p *program) ask(ctx context.Context, tried string) (*Order, error) {
 	var nonce [16]byte
 	rand.Read(nonce[:]) // never fails
-	q := Question{Nonce: hex.EncodeToString(nonce[:]), Hardware: p.scan.Hardware(), Tried: tried}
+	q := Question{Nonce: hex.EncodeToString(nonce[:]), Hardware: p.scan.Hardware(), Tried: tried, Want: p.want}
 	if disks, err := p.scan.finder().Disks(); err == nil {
 		q.Marks = marks(disks)
 	}

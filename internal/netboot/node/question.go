@@ -10,6 +10,9 @@ type Question struct {
 	// Tried is why the order before this one failed, for a machine that asks
 	// again.
 	Tried string `json:"tried,omitempty"`
+	// Want is what somebody chose in the loader's menu: rescue. The server
+	// decides.
+	Want string `json:"want,omitempty"`
 }
 
 // Mark is what the installer leaves on a disk that it has written, read back

@@ -145,7 +145,7 @@ func TestTokens(t *testing.T) {
 			t.Errorf("POST %s: %d, want %d", path, resp.StatusCode, want)
 		}
 	}
-	if !w.heard("node.refused") {
+	if !w.heard("http.refused") {
 		t.Error("a wrong token is not shown")
 	}
 }

@@ -71,6 +71,7 @@ func runProgram(ctx context.Context, c *console, cfg *Config, line cmdline.Line,
 		pace: 2 * time.Second, rest: 30 * time.Second, queue: make(chan Report, 64),
 	}
 	p.scan = &Scanner{Log: kernelLog}
+	p.want, _ = line.Get(WordDo)
 	if _, ok := line.Get(WordErase); ok && cfg.Offline != nil {
 		cfg.Offline.Erase = true
 	}
