@@ -12,7 +12,6 @@ import (
 	"slipway/internal/distro/apk"
 	"slipway/internal/distro/deb"
 	"slipway/internal/machine"
-	_ "slipway/internal/netboot/node" // what the kernel starts on machines of the network
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
 	"slipway/internal/store"

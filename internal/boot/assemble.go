@@ -17,7 +17,7 @@ import (
 // first boot.
 func Assemble(ctx context.Context, r Request) (*Result, error) {
 	a := &assembly{Request: r, fs: NewFS(r.Manifest, r.Content), root: newOverlay(r.Epoch), esp: newOverlay(r.Epoch)}
-	if r.Target == Net || r.Target == NetRoot {
+	if r.Target == Net || r.Target == NetRoot || r.Target == Stick {
 		a.Target = RAM // is where they end
 	}
 	steps := []func(context.Context) error{a.findKernels, a.makeInitrds}
@@ -26,6 +26,8 @@ func Assemble(ctx context.Context, r Request) (*Result, error) {
 		steps = append(steps, a.makeRAM)
 	case Net:
 		steps = append(steps, a.makeNet)
+	case Stick:
+		steps = append(steps, a.makeNet, a.makeStick)
 	case NetRoot:
 		steps = append(steps, a.makeNet, a.makeNetRoot)
 	default:

@@ -222,6 +222,11 @@ func (a *assembly) systemdFile(ctx context.Context, name string) (*blob, error) 
 // placeMenu decides where GRUB and u-boot find kernels. They read the usual
 // file systems, but no image that is written once.
 func (a *assembly) placeMenu() {
+	if a.Stick != nil {
+		esp, _ := a.partition("esp")
+		a.menu.Place, a.menu.UUID = entries.InESP, esp.UUID
+		return
+	}
 	if p, ok := a.partition("boot"); ok {
 		a.menu.Place, a.menu.UUID = entries.InBoot, p.UUID
 		return

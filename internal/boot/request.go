@@ -27,6 +27,9 @@ const (
 	// NetRoot is the same beside the root that it would fetch.
 	Net     Target = "net"
 	NetRoot Target = "netroot"
+	// Stick is a disk with nothing but loaders, and the kernel and initramfs of
+	// Net (Request.Stick).
+	Stick Target = "stick"
 )
 
 // Partition is one partition of a disk that is laid out.
@@ -65,6 +68,21 @@ type Request struct {
 	Cache      Cache   // may be nil
 	Epoch      int64   // time of what is added, in seconds
 	HostRoot   string  // where the host's kernel is looked for; empty: /
+	Stick      *StickMenu
+}
+
+// StickMenu is what a stick starts.
+type StickMenu struct {
+	// Wrap makes the whole initramfs of that of the machine.
+	Wrap    func(machine []byte) ([]byte, error)
+	Timeout int // seconds that the menu waits; the first entry is the default
+	Entries []StickEntry
+}
+
+// StickEntry is a line of the menu.
+type StickEntry struct {
+	Title   string
+	Cmdline func(machine string) string // from the machine's own words
 }
 
 // Result is a bootable machine.

@@ -133,6 +133,10 @@ func seed(d *machine.Definition) string { return d.Name + " " + d.System + " " +
 
 // assemble makes a built tree bootable.
 func (b *Builder) assemble(ctx context.Context, r *Result, target boot.Target, table string, slots []disk.Slot) (*boot.Result, error) {
+	return b.assembleWith(ctx, r, target, table, slots, nil)
+}
+
+func (b *Builder) assembleWith(ctx context.Context, r *Result, target boot.Target, table string, slots []disk.Slot, stick *boot.StickMenu) (*boot.Result, error) {
 	d := r.Prepared.Definition
 	layer, err := b.Store.Layer(r.Key)
 	if err != nil {
@@ -144,7 +148,7 @@ func (b *Builder) assemble(ctx context.Context, r *Result, target boot.Target, t
 	}
 	request := boot.Request{
 		Definition: d, Manifest: m, Content: layer.Content(), Target: target, Table: table, Sector: d.Disk.SectorSize,
-		Mint: mintTable(), Plan: b.plan, Cache: bootCache{b.Store}, Epoch: r.Prepared.Lock.Date.Unix(),
+		Mint: mintTable(), Plan: b.plan, Cache: bootCache{b.Store}, Epoch: r.Prepared.Lock.Date.Unix(), Stick: stick,
 	}
 	if b.Tools != nil {
 		request.Tools = b.Tools

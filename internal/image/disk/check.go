@@ -44,7 +44,7 @@ func (r *Request) checkUses() error {
 		}
 		seen[p.Use] = i + 1
 	}
-	if _, ok := seen["root"]; !ok {
+	if _, ok := seen["root"]; !ok && !r.NoRoot {
 		return errors.New("no partition is the root; add {use: root, grow: true}")
 	}
 	return nil

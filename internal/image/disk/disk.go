@@ -82,6 +82,7 @@ type Request struct {
 	Volume VolumeFunc
 	Boot   BootFunc // nil: no BIOS starts the disk
 	Blobs  []Blob   // the contents of Layout.Blobs, in its order
+	NoRoot bool     // no machine lives on it: a stick that starts something
 }
 
 // Disk is a disk that was laid out. It is a Volume itself.

@@ -101,3 +101,9 @@ func bootMAC(word string) string {
 	}
 	return mac
 }
+
+// CheckIP tells with an error if a word for the network card is none.
+func CheckIP(word string) error {
+	_, err := parseIP(word)
+	return err
+}

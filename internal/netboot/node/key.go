@@ -67,3 +67,19 @@ func decodeKey(text string) (ed25519.PublicKey, error) {
 	}
 	return key, nil
 }
+
+// PublicKey reads the public half of a server's key, as it stands in an
+// initramfs, from the file that Key wrote.
+func PublicKey(path string) (string, error) {
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("reading the server's key: %w", err)
+	}
+	if filepath.Base(path) != keyFile {
+		return "", fmt.Errorf("%s: the server's key is in the file %s of its folder", path, keyFile)
+	}
+	key, err := Key(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	return EncodeKey(key.Public().(ed25519.PublicKey)), nil
+}

@@ -116,3 +116,42 @@ func Pack(w io.Writer, r io.ReaderAt, c *Chunks) error {
 	}
 	return nil
 }
+
+// Packed is the data of an image without its holes, as a recovery stick holds
+// it. It is an image.Volume.
+type Packed struct {
+	List   []byte // of the pieces
+	Digest string // of the list
+	Image  int64  // size of the image
+	path   string
+	chunks *Chunks
+}
+
+// OpenPacked reads an image once.
+func OpenPacked(ctx context.Context, path string) (*Packed, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c, err := MakeChunks(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	p := &Packed{path: path, chunks: c, Image: c.Size}
+	p.List, p.Digest, err = c.Encode()
+	return p, err
+}
+
+// Size is the size of the data, in bytes.
+func (p *Packed) Size() int64 { return p.chunks.Data() }
+
+// Write writes the data.
+func (p *Packed) Write(_ context.Context, w io.Writer) error {
+	f, err := os.Open(p.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return Pack(w, f, p.chunks)
+}
