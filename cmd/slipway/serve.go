@@ -115,6 +115,12 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 	}
 	defer closeFleet()
 	builds := e.builds(ctx, b, flags)
+	small, err := e.serveNodes(ctx, b, s, folder.Roster, flags, filepath.Join(b.Store.Dir(), "serve"))
+	if err != nil {
+		return err
+	}
+	builds.Other = small
+	defer small.Wait()
 	defer builds.Wait()
 	defer stop()
 	s.Roster, s.Images, s.Sink = folder.Roster, builds, fleet.SinkFunc(e.event)

@@ -106,6 +106,9 @@ func (a *answer) note(entry string) {
 
 // ram starts the machine's system in memory.
 func (a *answer) ram(ctx context.Context) []byte {
+	if a.m.Small && a.s.Node != nil {
+		return a.node(ctx, "fetches its system", "")
+	}
 	system, err := a.s.Images.RAM(ctx, a.m)
 	return a.start(system, err, "starts from memory", "")
 }
@@ -119,10 +122,19 @@ func (a *answer) install(ctx context.Context) []byte {
 		return a.stop("the server cannot read its grants: " + err.Error())
 	case err == nil && open:
 		return a.node(ctx, "is installed", "")
+	case errors.Is(err, fleet.ErrNoGrant) && a.s.Node != nil && a.neverInstalled():
+		return a.node(ctx, "was never installed, as far as is known: looks whether its disk is empty", "")
 	case a.m.Recover && a.foundNoDisk():
 		return a.node(ctx, "came back from its disk at once: looks whether it is empty", "")
 	}
 	return ipxe.Disk(a.m.Name, " (slipway reinstall "+a.m.Name+" lets it be installed)")
+}
+
+// neverInstalled tells whether nothing is known of an installation. The small
+// system then looks at the disk, and writes to one that is empty alone.
+func (a *answer) neverInstalled() bool {
+	n, _ := a.s.Fleet.Node(a.m.Name)
+	return n.Installed == ""
 }
 
 // comesBack is how soon a machine that was sent to its disk is back when there

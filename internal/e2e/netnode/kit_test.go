@@ -112,7 +112,7 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) serve() {
 	h := &node.Handler{
-		Key: b.key, Records: &b.records, Sink: fleet.SinkFunc(b.record),
+		Key: b.key, Shelf: &b.shelf, Records: &b.records, Sink: fleet.SinkFunc(b.record),
 		Client: func(_ *http.Request, token string) (node.Client, error) {
 			switch token {
 			case "good":
@@ -130,7 +130,6 @@ func (b *bench) serve() {
 		},
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/a/", &b.shelf)
 	mux.HandleFunc("/n/", func(w http.ResponseWriter, r *http.Request) {
 		if b.refuse != nil && b.refuse(r) {
 			panic(http.ErrAbortHandler)

@@ -106,7 +106,8 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.handler = &Handler{
-		Key: w.key, Records: &w.records, Sink: fleet.SinkFunc(func(e fleet.Event) {
+		Shelf: &w.shelf,
+		Key:   w.key, Records: &w.records, Sink: fleet.SinkFunc(func(e fleet.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.events = append(w.events, e)
@@ -122,8 +123,6 @@ func newWorld(t *testing.T) *world {
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
 		case w.before != nil && w.before(rw, r):
-		case strings.HasPrefix(r.URL.Path, "/a/"):
-			w.shelf.ServeHTTP(rw, r)
 		default:
 			w.handler.ServeHTTP(rw, r)
 		}

@@ -31,6 +31,7 @@ var (
 //	POST order      a Question; the answer is a signed Order
 //	POST report     a Report
 //	POST log        lines of text, as they come
+//	GET  a/...      the files that orders name, if there is a Shelf
 type Handler struct {
 	Key ed25519.PrivateKey
 	// Client finds whose a token is, or refuses it: 403.
@@ -41,6 +42,7 @@ type Handler struct {
 	Records Records
 	Sink    fleet.Sink
 	Now     func() time.Time // default time.Now
+	Shelf   *Shelf           // served below a/; nil: orders name files elsewhere
 	// Inventory is told what each machine is made of; it may be nil.
 	Inventory func(ctx context.Context, c Client, h *Hardware) error
 }
@@ -60,6 +62,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.record(c, fleet.Event{Kind: fleet.KindHTTPRefused, Problem: err.Error(), Fields: map[string]string{"path": what}})
 		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	if file, ok := strings.CutPrefix(what, "a/"); ok && h.Shelf != nil {
+		h.Shelf.serve(w, r, file)
 		return
 	}
 	if r.Method != http.MethodPost {

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,6 +48,9 @@ func (p Payload) write(w io.Writer) error {
 		return err
 	}
 	defer f.Close()
+	if err := static(f); err != nil {
+		return err
+	}
 	st, err := f.Stat()
 	if err != nil {
 		return err
@@ -64,6 +69,21 @@ func (p Payload) write(w io.Writer) error {
 		return err
 	}
 	return a.Close()
+}
+
+// static refuses a program that needs libraries: the initramfs has none, and
+// the kernel would say no more than that the file is not there.
+func static(f *os.File) error {
+	e, err := elf.NewFile(f)
+	if err != nil {
+		return err
+	}
+	for _, p := range e.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errors.New("this slipway was built with cgo and needs the libraries of its host: build it with CGO_ENABLED=0")
+		}
+	}
+	return nil
 }
 
 // Initrd joins a machine's initramfs with the payload, which begins at a

@@ -168,11 +168,11 @@ func TestOnlyEmptyDisks(t *testing.T) {
 func TestDamagedImage(t *testing.T) {
 	w, image, target, _ := installing(t)
 	w.before = func(rw http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasPrefix(r.URL.Path, "/a/") || strings.HasSuffix(r.URL.Path, ".pieces") || !strings.HasPrefix(r.Header.Get("Range"), "bytes=6291456-") {
+		if !strings.Contains(r.URL.Path, "/a/") || strings.HasSuffix(r.URL.Path, ".pieces") || !strings.HasPrefix(r.Header.Get("Range"), "bytes=6291456-") {
 			return false
 		}
 		rec := &flip{ResponseWriter: rw}
-		w.shelf.ServeHTTP(rec, r)
+		w.handler.ServeHTTP(rec, r)
 		return true
 	}
 	w.fails("its bytes are not those that were signed")

@@ -16,7 +16,7 @@ import (
 // fetches it while another takes its place gets one of the two and never a
 // mixture. The zero value is ready; it is safe for use by many at once.
 type Shelf struct {
-	// Prefix of the addresses; default /a/.
+	// Prefix of the addresses; default a/, below the machine's own address.
 	Prefix string
 
 	mu    sync.Mutex
@@ -32,7 +32,7 @@ type shelved struct {
 
 func (s *Shelf) prefix() string {
 	if s.Prefix == "" {
-		return "/a/"
+		return "a/"
 	}
 	return s.Prefix
 }
@@ -88,15 +88,19 @@ func (k *shelved) address(kind string) *Artefact {
 	return &a
 }
 
-// ServeHTTP implements http.Handler: GET and HEAD, whole and in parts.
+// ServeHTTP implements http.Handler for the addresses with the Prefix.
 func (s *Shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name, ok := strings.CutPrefix(r.URL.Path, s.prefix())
+	s.serve(w, r, strings.TrimPrefix(r.URL.Path, s.prefix()))
+}
+
+// serve answers GET and HEAD, for the whole and for parts.
+func (s *Shelf) serve(w http.ResponseWriter, r *http.Request, name string) {
 	name, list := strings.CutSuffix(name, ".pieces")
 	s.mu.Lock()
 	k := s.files[name]
 	s.mu.Unlock()
 	switch {
-	case !ok || k == nil:
+	case k == nil:
 		http.NotFound(w, r)
 		return
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
