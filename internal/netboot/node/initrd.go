@@ -48,7 +48,7 @@ func (p Payload) write(w io.Writer) error {
 		return err
 	}
 	defer f.Close()
-	if err := static(f); err != nil {
+	if err := standalone(f); err != nil {
 		return err
 	}
 	st, err := f.Stat()
@@ -71,9 +71,9 @@ func (p Payload) write(w io.Writer) error {
 	return a.Close()
 }
 
-// static refuses a program that needs libraries: the initramfs has none, and
+// standalone refuses a program that needs libraries: the initramfs has none, and
 // the kernel would say no more than that the file is not there.
-func static(f *os.File) error {
+func standalone(f *os.File) error {
 	e, err := elf.NewFile(f)
 	if err != nil {
 		return err
