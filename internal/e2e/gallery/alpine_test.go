@@ -34,6 +34,7 @@ func TestAlpine(t *testing.T) {
 
 // TestAlpineVerbs: what explains builds knows this family too.
 func TestAlpineVerbs(t *testing.T) {
+	kit.Tier(t, "boot")
 	from := alpine(t)
 	w := kit.SharedWorld(t)
 	file := kit.Write(t, w.Dir, "verbs.yaml", "slipway: v1\nname: verbs\nsystem: alpine/3.19\nmirror: none\npackages: [openssh]\n"+
