@@ -212,7 +212,11 @@ func (c *choice) lock() *plan.Lock {
 	if len(names) > 0 {
 		out.Steps[class] = append(out.Steps[class], plan.Step{Op: "unpack", Packages: names})
 	}
-	out.Steps[class] = append(out.Steps[class], plan.Step{Op: "world", Packages: words(c.problem.Base, c.problem.World)}, plan.Step{Op: "configure-pending"})
+	out.Steps[class] = append(out.Steps[class], plan.Step{Op: "world", Packages: words(c.problem.Base, c.problem.World)})
+	if class != plan.Plain && d.InitSystem() == "openrc" {
+		out.Steps[class] = append(out.Steps[class], plan.Step{Op: "runlevels", Packages: []string{string(class)}})
+	}
+	out.Steps[class] = append(out.Steps[class], plan.Step{Op: "configure-pending"})
 	return out
 }
 
@@ -253,7 +257,7 @@ func (c *choice) pin(p *index.Package) plan.Package {
 	if r.Base == strings.TrimRight(r.Official, "/") && !strings.HasPrefix(r.Official, officialBase(d)+"/") {
 		out.URL = r.Official
 	} else {
-		out.File = strings.TrimPrefix(r.Base, mirror(d)+"/") + "/" + out.File
+		out.File = strings.TrimPrefix(r.Official, officialBase(d)+"/") + "/" + out.File
 	}
 	return out
 }

@@ -93,7 +93,10 @@ func address(d *machine.Definition, p plan.Package) string {
 	case p.URL != "":
 		return p.URL + "/" + file
 	}
-	return strings.TrimSuffix(mirror(d), "/") + "/" + file
+	if _, component, ok := strings.Cut(file, "/"); ok && flat(d) {
+		file = component
+	}
+	return mirror(d) + "/" + file
 }
 
 // Fetcher implements distro.Family.

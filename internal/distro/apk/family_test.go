@@ -186,3 +186,48 @@ func TestLocalPackage(t *testing.T) {
 		t.Errorf("a forged local package gave %v", err)
 	}
 }
+
+// A mirror is a folder in Alpine's layout, with the release or without; a lock
+// names packages the same in both.
+func TestMirror(t *testing.T) {
+	from := apktest.Packages(t)
+	var locks []string
+	for _, release := range []string{"v3.19/", ""} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, release), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(from, filepath.Join(dir, release, "main")); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "m.yaml")
+		text := "slipway: v1\nname: m\nsystem: alpine/3.19\narch: amd64\ninit: none\nmirror: file://" + dir + "\n"
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		d, err := machine.Load(file, machine.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := choose(t, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(strings.Join(c.Notes, "\n"), "community of alpine/3.19 is not at") {
+			t.Errorf("notes: %q", c.Notes)
+		}
+		locks = append(locks, string(c.Lock.Encode()))
+		items, err := apk.New(nil).Items(t.Context(), d, c.Lock.Packages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, it := range items {
+			if _, err := os.Stat(strings.TrimPrefix(it.URLs[0], "file://")); err != nil {
+				t.Errorf("%s: %v", it.Name, err)
+			}
+		}
+	}
+	if locks[0] != locks[1] || !strings.Contains(locks[0], `"v3.19/main/x86_64/busybox-1.36.1-r15.apk"`) {
+		t.Errorf("two layouts of one mirror give two locks, or other names: %s", locks[0])
+	}
+}

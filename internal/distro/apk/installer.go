@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"slipway/internal/distro"
@@ -85,15 +86,7 @@ func (i Installer) System(ctx context.Context, job *distro.Job) error { return i
 
 // Packages adds the rest, and what a machine that boots needs of its init.
 func (Installer) Packages(ctx context.Context, job *distro.Job) error {
-	return with(job, func(in *install.Installer) error {
-		if err := follow(ctx, in, job); err != nil {
-			return err
-		}
-		if job.Class == plan.Plain || job.Definition.InitSystem() != "openrc" {
-			return nil
-		}
-		return in.Runlevels(job.Class == plan.Container)
-	})
+	return with(job, func(in *install.Installer) error { return follow(ctx, in, job) })
 }
 
 // follow does the lock's steps.
@@ -120,6 +113,10 @@ func follow(ctx context.Context, in *install.Installer, job *distro.Job) error {
 			}
 		case "world":
 			world = s.Packages
+		case "runlevels":
+			if err := in.Runlevels(slices.Contains(s.Packages, string(plan.Container))); err != nil {
+				return err
+			}
 		case "configure-pending":
 			job.Step("run the triggers")
 			if err := in.Finish(ctx, world, names(order)); err != nil {

@@ -64,13 +64,21 @@ func hostMirror(root string) string {
 	return ""
 }
 
-// below is the path of a component below the mirror. A folder of this host may
-// hold one release without saying which.
+// flat tells whether the mirror is a folder of this host that holds one release
+// without saying which.
+func flat(d *machine.Definition) bool {
+	dir, ok := strings.CutPrefix(mirror(d), "file://")
+	if !ok {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(dir, branch(d)))
+	return err != nil
+}
+
+// below is the path of a component below the mirror.
 func below(d *machine.Definition, component string) string {
-	if dir, ok := strings.CutPrefix(mirror(d), "file://"); ok {
-		if _, err := os.Stat(filepath.Join(dir, branch(d))); err != nil {
-			return component
-		}
+	if flat(d) {
+		return component
 	}
 	return branch(d) + "/" + component
 }
