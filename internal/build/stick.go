@@ -38,7 +38,7 @@ func (b *Builder) Stick(ctx context.Context, r *Result, menu *boot.StickMenu, da
 		size = max(size, t.Size()+t.Size()/16+8*mega)
 	}
 	layout.Partitions[1].Size = machine.Size((size + mega - 1) / mega * mega)
-	fill := b.volumes(slots, booted)
+	fill := b.volumes(r, slots, booted)
 	laid, err := disk.Plan(ctx, disk.Request{
 		Layout: layout, Seed: seed, Arch: d.Arch, Epoch: r.Prepared.Lock.Date.Unix(), NoRoot: true,
 		Volume: func(ctx context.Context, s disk.Slot, opt image.VolumeOptions) (image.Volume, error) {

@@ -77,8 +77,8 @@ func (n *Netboot) Patience() time.Duration {
 // Installer is a foreign installer that gets its answers from the definition.
 type Installer struct {
 	Kind     string   `yaml:"kind" check:"answers" default:"that of the system" example:"preseed" doc:"What answers it takes: preseed (debian-installer), kickstart (Anaconda), autoinstall (Ubuntu), nocloud (cloud-init), ignition (CoreOS, Flatcar) or alpine."`
-	Kernel   *From    `yaml:"kernel" default:"debian/bookworm: the tools tree's; others have none" example:"./vmlinuz" doc:"Kernel of the installer: a path, or url with sha256."`
-	Initrd   *From    `yaml:"initrd" default:"as kernel" example:"./initrd.img" doc:"Initramfs of the installer."`
+	Kernel   *From    `yaml:"kernel" example:"./vmlinuz" doc:"Kernel of the installer, a file on the server."`
+	Initrd   *From    `yaml:"initrd" example:"./initrd.img" doc:"Initramfs of the installer, a file on the server."`
 	Image    string   `yaml:"image" check:"weburl" example:"https://repo.almalinux.org/almalinux/9/BaseOS/x86_64/os/" doc:"What the installer fetches for itself: Anaconda's tree (inst.repo), Ubuntu's live image, the root of CoreOS, Alpine's modloop."`
 	Args     []string `yaml:"args" check:"cmdword" default:"none" example:"[inst.text]" doc:"Words added to the installer's command line."`
 	Keyboard string   `yaml:"keyboard" check:"keyboard" default:"us" example:"ch" doc:"Keyboard layout that the installer sets, by its X name."`

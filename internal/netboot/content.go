@@ -38,6 +38,8 @@ func (s *Server) content(ctx context.Context, c boothttp.Call) (boothttp.Content
 			about.Machine = machine.Name
 		}
 		return s.text(c.Name, script, about), nil
+	case strings.HasPrefix(c.Name, installerName):
+		return s.installer(ctx, c, base, about)
 	case strings.HasPrefix(c.Name, filesName):
 		return s.file(ctx, c, about)
 	}

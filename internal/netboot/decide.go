@@ -121,6 +121,9 @@ func (a *answer) install(ctx context.Context) []byte {
 	case err != nil && !errors.Is(err, fleet.ErrNoGrant):
 		return a.stop("the server cannot read its grants: " + err.Error())
 	case err == nil && open:
+		if d, err := a.m.Definition(); err == nil && d.Netboot != nil && d.Netboot.Installer != nil {
+			return a.foreign(ctx, d)
+		}
 		return a.node(ctx, "is installed", "")
 	case errors.Is(err, fleet.ErrNoGrant) && a.s.Node != nil && a.neverInstalled():
 		return a.node(ctx, "was never installed, as far as is known: looks whether its disk is empty", "")
