@@ -26,7 +26,7 @@ does not, its records are read.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	var state string
-	cmd.PersistentFlags().StringVar(&state, "state", "", "`DIR` of the server's records (default: serve/fleet in the store)")
+	cmd.PersistentFlags().StringVar(&state, "state", "", "`DIR` of the server's records (default: serve/INTERFACE/records in the store)")
 	cmd.AddCommand(newBootLs(env, &state), newBootWhy(env, &state))
 	return cmd
 }

@@ -22,8 +22,7 @@ func TestBootAsksARunningOrAStoppedServer(t *testing.T) {
 	if code, out := run("boot", "ls"); code != 1 || !strings.Contains(out, "slipway serve") {
 		t.Fatalf("without records: %d %s", code, out)
 	}
-	env := &Env{}
-	f, _, done, err := env.openFleet(t.Context(), dir, web.Options{}, "")
+	f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +32,7 @@ func TestBootAsksARunningOrAStoppedServer(t *testing.T) {
 	then := time.Now().Add(-time.Hour)
 	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindDiscover, Stage: fleet.StageFirmware})
 	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindExhausted, Problem: "no address is free\x1b[2J"})
-	if _, _, _, err := env.openFleet(t.Context(), dir, web.Options{}, ""); err == nil || !strings.Contains(err.Error(), "in use by process") {
+	if _, _, _, err := openFleet(t.Context(), dir, web.Options{}, ""); err == nil || !strings.Contains(err.Error(), "in use by process") {
 		t.Errorf("a second server: %v", err)
 	}
 	check := func(when string) {

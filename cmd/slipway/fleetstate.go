@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"slipway/internal/fleet"
@@ -18,23 +19,41 @@ import (
 	"slipway/internal/web"
 )
 
-// fleetDir is where a server keeps what it knows of its machines.
+// fleetDir finds the records of the server that is meant: there is one folder
+// for each interface that was served.
 func (e *Env) fleetDir(state string) (string, error) {
 	if state != "" {
+		if !natsstore.Exists(state) {
+			return "", fmt.Errorf("there are no records of machines in %s: slipway serve --state makes them", state)
+		}
 		return filepath.Abs(state)
 	}
 	dir, err := e.storeDir()
-	return filepath.Join(dir, "serve", "fleet"), err
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	dirs, err := filepath.Glob(filepath.Join(dir, "serve", "*", "records"))
+	for _, d := range dirs {
+		if natsstore.Exists(d) {
+			found = append(found, d)
+		}
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return "", fmt.Errorf("there are no records of machines below %s: slipway serve DIR makes them (or name their folder with --state)", dir)
+	case len(found) > 1:
+		return "", fmt.Errorf("several interfaces were served: name one's records with --state: %s", strings.Join(found, ", "))
+	}
+	return found[0], nil
 }
 
 // openFleet opens the records of a server. Other processes of this host reach
 // them through its page on a socket in the folder; done ends that and closes
 // the records.
-func (e *Env) openFleet(ctx context.Context, state string, o web.Options, wake string) (f *fleet.Fleet, page http.Handler, done func() error, err error) {
-	dir, err := e.fleetDir(state)
-	if err != nil {
-		return nil, nil, nil, err
-	}
+func openFleet(ctx context.Context, dir string, o web.Options, wake string) (f *fleet.Fleet, page http.Handler, done func() error, err error) {
 	store, err := natsstore.Open(dir, fleet.Limits{})
 	if err != nil {
 		return nil, nil, nil, err
@@ -85,9 +104,6 @@ func (e *Env) askFleet(ctx context.Context, state, path string, v any) error {
 	dir, err := e.fleetDir(state)
 	if err != nil {
 		return err
-	}
-	if !natsstore.Exists(dir) {
-		return fmt.Errorf("there are no records of machines in %s: slipway serve DIR makes them (or name its folder with --state)", dir)
 	}
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		folder, err := os.Open(dir)

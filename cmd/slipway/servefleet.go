@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"slipway/internal/fleet"
 	"slipway/internal/fleet/logs"
@@ -14,14 +15,20 @@ import (
 )
 
 // serveFleet opens the records and the page of a boot server.
-func (e *Env) serveFleet(ctx context.Context, s *netboot.Server, folder *netboot.Folder, prefix netip.Prefix, flags *serveFlags) (func() error, error) {
+func (e *Env) serveFleet(ctx context.Context, s *netboot.Server, folder *netboot.Folder, prefix netip.Prefix, link string, flags *serveFlags) (func() error, error) {
 	password, err := e.pagePassword(prefix, flags)
 	if err != nil {
 		return nil, err
 	}
-	var f *fleet.Fleet
-	actions := pageActions(func() *fleet.Fleet { return f }, folder)
-	f, page, done, err := e.openFleet(ctx, flags.state, web.Options{Password: password, Actions: actions}, net.JoinHostPort(broadcast(prefix).String(), "9"))
+	dir := flags.state
+	if dir == "" {
+		if dir, err = e.storeDir(); err != nil {
+			return nil, err
+		}
+		dir = filepath.Join(dir, "serve", link, "records")
+	}
+	o := web.Options{Password: password, Actions: pageActions(func() *fleet.Fleet { return s.Fleet }, folder)}
+	f, page, done, err := openFleet(ctx, dir, o, net.JoinHostPort(broadcast(prefix).String(), "9"))
 	if err != nil {
 		return nil, err
 	}
