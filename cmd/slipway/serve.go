@@ -109,7 +109,7 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 		}
 		defer s.DHCP.Leases.Close()
 	}
-	closeFleet, err := e.serveFleet(ctx, s, folder, prefix, flags)
+	closeFleet, err := e.serveFleet(ctx, s, folder, prefix, link, flags)
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,15 @@ func onThisHost(r *http.Request) bool {
 	if err != nil {
 		return r.RemoteAddr == "@" || r.RemoteAddr == "" // a Unix socket
 	}
-	if !from.Addr().Unmap().IsLoopback() || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+	// A packet that bears an address of this host and comes from elsewhere is
+	// dropped by the kernel, so our own address is as good as loopback.
+	own := netip.Addr{}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		if a, err := netip.ParseAddrPort(local.String()); err == nil && a.Addr().Unmap() == from.Addr().Unmap() {
+			own = a.Addr().Unmap()
+		}
+	}
+	if !from.Addr().Unmap().IsLoopback() && !own.IsValid() || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
 		return false
 	}
 	host := r.Host
@@ -126,7 +134,7 @@ func onThisHost(r *http.Request) bool {
 		return true
 	}
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && ip.IsLoopback()
+	return err == nil && (ip.IsLoopback() || ip.Unmap() == own)
 }
 
 // open are the files that one sees before the login.

@@ -2,8 +2,10 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -107,6 +109,28 @@ func TestOnlyThisHostWithoutPassword(t *testing.T) {
 	} {
 		if got := from(s, tc.remote, "GET", "/api/machines", "", tc.head).Code; got != tc.want {
 			t.Errorf("%s: %d, want %d", name, got, tc.want)
+		}
+	}
+}
+
+func TestOwnAddressIsThisHost(t *testing.T) {
+	for name, tc := range map[string]struct {
+		local, remote, host string
+		want                bool
+	}{
+		"own address":      {"192.0.2.1:80", "192.0.2.1:5000", "192.0.2.1", true},
+		"a neighbour":      {"192.0.2.1:80", "192.0.2.9:5000", "192.0.2.1", false},
+		"a name elsewhere": {"192.0.2.1:80", "192.0.2.1:5000", "evil.example", false},
+	} {
+		local, err := net.ResolveTCPAddr("tcp", tc.local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "http://"+tc.host+"/", nil)
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local))
+		r.RemoteAddr = tc.remote
+		if got := onThisHost(r); got != tc.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
