@@ -59,3 +59,14 @@ func TestBootAsksARunningOrAStoppedServer(t *testing.T) {
 	}
 	check("stopped")
 }
+
+func TestBootPasswordMakesWhatServeReads(t *testing.T) {
+	var out bytes.Buffer
+	env := &Env{Stdin: strings.NewReader("correct horse\n"), Stdout: &out, Stderr: &out}
+	if code := Run(t.Context(), env, []string{"boot", "password"}); code != 0 {
+		t.Fatalf("%d %s", code, out.String())
+	}
+	if _, err := web.ParsePassword(out.String()); err != nil {
+		t.Errorf("%s: %v", out.String(), err)
+	}
+}
