@@ -227,6 +227,9 @@ func (e *Env) builds(ctx context.Context, b *build.Builder, flags *serveFlags) *
 	return &netboot.Builds{
 		Context: ctx,
 		Make: func(ctx context.Context, d *machine.Definition) (*netboot.System, error) {
+			if err := netboot.Served(d); err != nil {
+				return nil, err
+			}
 			result, err := b.Build(ctx, d, flags.build.options(plan.Bootable))
 			if err != nil {
 				return nil, err

@@ -38,6 +38,9 @@ func (d Driver) Check(spec *supervisor.Spec) error {
 	if b := spec.Boot; b == nil || b.Kernel == "" || len(b.Loaders) == 0 {
 		return errors.New("a machine that boots over the network needs a kernel, and a loader")
 	}
+	if err := netboot.Served(spec.Definition); err != nil {
+		return err
+	}
 	if spec.Isolated {
 		return errors.New("a machine that boots over the network needs one")
 	}
