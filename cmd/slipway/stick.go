@@ -92,6 +92,9 @@ func (e *Env) stick(ctx context.Context, file string, flags stickFlags) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range laid.Boot.Warnings {
+		e.reporter().Note(w)
+	}
 	step := e.reporter().Step("write the stick")
 	_, err = image.WriteFile(flags.out, false, func(w io.Writer) error { return laid.Write(ctx, w) })
 	step.Done(err)

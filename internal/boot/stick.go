@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"slipway/internal/bootfiles/modules"
 	"slipway/internal/tree"
 )
 
@@ -20,6 +21,11 @@ const (
 // makeStick fills the ESP of a stick: GRUB for UEFI and BIOS, a menu, kernel
 // and initramfs.
 func (a *assembly) makeStick(ctx context.Context) error {
+	if root, modular := a.modulesOf(&a.kernels[0]); modular {
+		if t, err := modules.Open(root, a.kernels[0].Version); err == nil && !t.Has("usb_storage") && !t.Builtin("usb_storage") {
+			a.warn("the kernel %s has no driver for USB sticks: put the image on another kind of disk, or choose the full kernel (kernel: {package: auto})", a.kernels[0].Version)
+		}
+	}
 	var base bytes.Buffer
 	if err := a.result.Initrd.Write(ctx, &base); err != nil {
 		return err

@@ -181,7 +181,7 @@ func (s *Scanner) choose(selector string) (*metal.Device, error) {
 	var found []Disk
 	all := s.disks()
 	for _, k := range all {
-		if selector != "" && k.goes(selector) || selector == "" && !k.Removable && k.Bus != "usb" {
+		if selector != "" && k.goes(selector) || selector == "" && !k.Removable && k.Bus != "usb" && !s.isStick(k.Name) {
 			found = append(found, k)
 		}
 	}
@@ -196,6 +196,17 @@ func (s *Scanner) choose(selector string) (*metal.Device, error) {
 		return nil, fmt.Errorf("netboot.disk: %s names %d disks%s", selector, len(found), here(all))
 	}
 	return nil, fmt.Errorf("no disk is %s (netboot.disk)%s", selector, here(all))
+}
+
+// isStick tells whether a disk is a recovery stick of ours.
+func (s *Scanner) isStick(name string) bool {
+	parts, _ := filepath.Glob(s.at("sys", "class/block", name, name+"*", "uevent"))
+	for _, part := range parts {
+		if strings.Contains("\n"+text(part)+"\n", "\nPARTNAME="+StickData+"\n") {
+			return true
+		}
+	}
+	return false
 }
 
 // here lists the disks for people.

@@ -9,10 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"slipway/internal/build"
 )
 
 // ChunksPath is where a recovery stick has the list of its image's pieces.
 const ChunksPath = "slipway/image.json"
+
+// StickData is the name of a recovery stick's partition with its data.
+const StickData = build.StickData
 
 // offline installs from the stick that the machine was started from. A disk
 // that this stick has written already is started instead.
