@@ -97,7 +97,7 @@ func TestFaultsDefinition(t *testing.T) {
 		{"empty", "", []string{`x\.yaml:1:`, `slipway`}},
 		{"binary", "\x00\x01\x02", []string{`x\.yaml`}},
 		{"unknown system", "slipway: v1\nname: x\nsystem: debain/trixie\n", []string{`x\.yaml:3:\d+: .*debain`, `debian`}},
-		{"a key of later", head + "netboot: {mode: ram}\n", []string{`x\.yaml:4:1: .*netboot.*not yet`}},
+		{"a key of later", head + "proxmox: {node: a}\n", []string{`x\.yaml:4:1: .*proxmox.*not yet`}},
 		{"two partitions grow", head + "disk: {partitions: [{use: data, mount: /srv, grow: true}, {use: root, grow: true}]}\n", []string{`x\.yaml:4:\d+: .*grow`}},
 		{"an ESP too small", head + "disk: {partitions: [{use: esp, size: 8M}, {use: root}]}\n", []string{`x\.yaml:4:\d+: .*ESP`}},
 		{"a BIOS without a place", head + "boot: {firmware: [bios]}\ndisk: {table: none}\n", []string{`x\.yaml:5:\d+: .*BIOS`}},
