@@ -72,7 +72,7 @@ var Sets = []Set{
 	{Name: "passt", What: "networking without root", About: "about 3 MB", Packages: []string{"passt"}, Program: "passt"},
 	{
 		Name: "ipxe", What: "iPXE, the loader of machines that boot over the network", About: "about 5 MB",
-		Packages: []string{"ipxe"}, Program: "undionly.kpxe", TreeOnly: true,
+		Packages: []string{"ipxe"}, TreeOnly: true, Needs: []string{"/usr/lib/ipxe/undionly.kpxe", "/usr/lib/ipxe/snponly.efi"},
 	},
 	{
 		Name: "mkfs", What: "makers of btrfs and xfs, with a kernel to run them", About: "about 60 MB",
