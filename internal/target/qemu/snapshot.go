@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,22 +24,46 @@ func (v *VM) DeleteSnapshot(ctx context.Context, name string) error {
 	return v.snapshotJob(ctx, "snapshot-delete", name)
 }
 
-func (v *VM) snapshotJob(ctx context.Context, command, name string) error {
+// SnapshotInfo describes a snapshot.
+type SnapshotInfo struct {
+	Name   string
+	Taken  time.Time
+	Memory int64 // bytes that the state of the machine takes beside its disks
+}
+
+// Snapshots lists the snapshots in the order of their making.
+func (v *VM) Snapshots(ctx context.Context) ([]SnapshotInfo, error) {
+	disks, err := v.snapshotDisks()
+	if err != nil {
+		return nil, err
+	}
+	return v.snapshotsIn(ctx, disks[0])
+}
+
+// snapshotDisks are the nodes of the disks that a snapshot is kept in.
+func (v *VM) snapshotDisks() ([]string, error) {
 	var nodes []string
 	for i, d := range v.config.Disks {
 		if d.Format == "qcow2" && !d.ReadOnly {
 			nodes = append(nodes, diskNode(i))
 		} else if !d.ReadOnly {
-			return fmt.Errorf("machine %s: disk %d is raw, so that no snapshot can be kept; put a qcow2 overlay over it", v.Name, i+1)
+			return nil, fmt.Errorf("machine %s: disk %d is raw, so that no snapshot can be kept; put a qcow2 overlay over it", v.Name, i+1)
 		}
 	}
 	if len(nodes) == 0 {
-		return fmt.Errorf("machine %s: there is no qcow2 disk to keep a snapshot in", v.Name)
+		return nil, fmt.Errorf("machine %s: there is no qcow2 disk to keep a snapshot in", v.Name)
 	}
-	if command == "snapshot-load" { // a load that fails leaves no machine behind
-		if err := v.hasSnapshot(ctx, nodes[0], name); err != nil {
-			return err
-		}
+	return nodes, nil
+}
+
+func (v *VM) snapshotJob(ctx context.Context, command, name string) error {
+	nodes, err := v.snapshotDisks()
+	if err != nil {
+		return err
+	}
+	// A load that fails leaves no machine behind, and QEMU deletes what is not there.
+	if err := v.checkSnapshot(ctx, nodes[0], name, command != "snapshot-save"); err != nil {
+		return err
 	}
 	v.mu.Lock()
 	v.jobs++
@@ -60,29 +85,50 @@ func (v *VM) snapshotJob(ctx context.Context, command, name string) error {
 	return nil
 }
 
-func (v *VM) hasSnapshot(ctx context.Context, node, name string) error {
+// checkSnapshot wants a snapshot to be there, or not to be.
+func (v *VM) checkSnapshot(ctx context.Context, node, name string, want bool) error {
+	list, err := v.snapshotsIn(ctx, node)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(list))
+	for _, s := range list {
+		names = append(names, s.Name)
+	}
+	switch have := slices.Contains(names, name); {
+	case have && !want:
+		return fmt.Errorf("machine %s: there is a snapshot %q already; delete it first, or take another name", v.Name, name)
+	case !have && want:
+		return fmt.Errorf("machine %s: there is no snapshot %q; there are %q", v.Name, name, names)
+	}
+	return nil
+}
+
+func (v *VM) snapshotsIn(ctx context.Context, node string) ([]SnapshotInfo, error) {
 	var nodes []struct {
 		Name  string `json:"node-name"`
 		Image struct {
-			Snapshots []struct{ Name string }
+			Snapshots []struct {
+				Name    string
+				Size    int64 `json:"vm-state-size"`
+				Seconds int64 `json:"date-sec"`
+				Nanos   int64 `json:"date-nsec"`
+			}
 		}
 	}
 	if err := v.QMP.Run(ctx, "query-named-block-nodes", nil, &nodes); err != nil {
-		return err
+		return nil, err
 	}
-	var names []string
+	list := []SnapshotInfo{}
 	for _, n := range nodes {
+		if n.Name != node {
+			continue
+		}
 		for _, s := range n.Image.Snapshots {
-			if n.Name != node {
-				continue
-			}
-			if s.Name == name {
-				return nil
-			}
-			names = append(names, s.Name)
+			list = append(list, SnapshotInfo{Name: s.Name, Taken: time.Unix(s.Seconds, s.Nanos), Memory: s.Size})
 		}
 	}
-	return fmt.Errorf("machine %s: there is no snapshot %q; there are %q", v.Name, name, names)
+	return list, nil
 }
 
 // job waits for a job of QEMU's to conclude, and dismisses it.

@@ -28,7 +28,7 @@ func (s *supervisor) relay(st *wire.Stream) wire.Reply {
 	if agent == nil {
 		return wire.Reply{Error: "the machine is not running at the moment"}
 	}
-	to, err := agent.Open(st.Request)
+	to, err := s.gate.enter(agent, st.Request)
 	if err != nil {
 		return wire.Reply{Error: "the machine's agent does not answer: " + err.Error()}
 	}
@@ -63,6 +63,9 @@ func (s *supervisor) relay(st *wire.Stream) wire.Reply {
 	}
 	wg.Wait()
 	reply, err := to.Wait(context.Background())
+	if s.gate.leave(to) {
+		return wire.Reply{Error: errCut.Error()}
+	}
 	var remote *wire.RemoteError
 	if err != nil && !errors.As(err, &remote) {
 		reply = wire.Reply{Error: "the machine ended: " + err.Error()}

@@ -23,6 +23,7 @@ import (
 //	restart   ends and starts it; Target "reset" throws its writes away between
 //	lab-dial  connects from inside the lab; datagrams have a length of 2 bytes before them
 //	usage     what the machine uses, in Data
+//	snapshot  list, create, restore or delete (Target) a snapshot; its tag is the argument
 //	log       the console log, and what follows when Follow is set
 //	console   the console itself
 func (s *supervisor) serve() error {
@@ -92,6 +93,8 @@ func (s *supervisor) handle(st *wire.Stream) {
 		st.Finish(s.labDial(st))
 	case "usage":
 		st.Finish(s.usage())
+	case "snapshot":
+		st.Finish(s.snapshot(req))
 	case "log":
 		st.Finish(s.log(st))
 	case "console":

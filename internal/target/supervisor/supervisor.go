@@ -27,6 +27,7 @@ type supervisor struct {
 	stopOnce sync.Once
 	plug     atomic.Bool // the machine ends like one whose plug is pulled
 	wasUp    bool        // the caller of Up was told that it is up
+	gate     gate
 
 	mu      sync.Mutex
 	rec     full

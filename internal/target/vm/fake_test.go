@@ -45,6 +45,8 @@ func TestMain(m *testing.M) {
 type fake struct {
 	qmp, console, agent net.Conn
 	args                []string
+	tags                []string // of the snapshots
+	job                 string   // the last
 }
 
 // conn opens the descriptor that an argument such as socket,id=qmp,fd=3 names.
@@ -84,12 +86,16 @@ func fakeQEMU() int {
 		var req struct {
 			Execute string `json:"execute"`
 			ID      any    `json:"id"`
+			Args    struct {
+				ID  string `json:"job-id"`
+				Tag string `json:"tag"`
+			} `json:"arguments"`
 		}
 		if in.Decode(&req) != nil {
 			return 0
 		}
 		id, _ := json.Marshal(req.ID)
-		fmt.Fprintf(f.qmp, "{\"return\": {}, \"id\": %s}\n", id)
+		fmt.Fprintf(f.qmp, "{\"return\": %s, \"id\": %s}\n", f.snapshots(req.Execute, req.Args.ID, req.Args.Tag), id)
 		switch req.Execute {
 		case "cont":
 			go f.guest(f.option("-append"))
@@ -156,6 +162,9 @@ func (f *fake) serve(st *wire.Stream, config []byte) {
 		case "write":
 			disk := f.option("-blockdev") // only the first is looked at
 			out.Write([]byte(disk))
+		case "stay":
+			out.Write([]byte("here"))
+			<-st.Over()
 		case "reset":
 			f.end("guest-reset")
 		case "panic":

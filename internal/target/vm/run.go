@@ -22,6 +22,7 @@ import (
 // run is one run of QEMU.
 type run struct {
 	*watcher
+	body    *body
 	vm      *qemu.VM
 	console console
 	link    *supervisor.Attachment
@@ -41,7 +42,7 @@ var (
 // Start starts QEMU and tells the guest what it is to be.
 func (b *body) Start() (_ supervisor.Run, err error) {
 	ctx, stop := context.WithCancel(context.Background())
-	r := &run{stop: stop}
+	r := &run{body: b, stop: stop}
 	defer func() {
 		if err != nil {
 			r.Kill()
