@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"slipway/internal/e2e/kit"
 )
@@ -59,8 +60,32 @@ func snapshots(t *testing.T, w *kit.World, target string) {
 	if got := inside("cat /root/disk"); got != "after" {
 		t.Errorf("a refused restore changed the disk: %q", got)
 	}
+	w.Run("shell", "hello", "systemctl", "reboot") // another QEMU, which meets an older self of the agent
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(2 * time.Second) {
+		if r := w.Run("shell", "hello", "cat", "/proc/sys/kernel/random/boot_id"); r.Status == 0 && strings.TrimSpace(r.Stdout) != boot {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("it did not start again")
+		}
+	}
+	awaitUp(t, w)
+	w.Must("snapshot", "hello", "restore", "first")
+	if got := inside("cat /proc/sys/kernel/random/boot_id /root/disk"); got != boot+"\nbefore" {
+		t.Errorf("taken back over a restart it has %q", got)
+	}
 	w.Must("snapshot", "hello", "delete", "first")
 	if got := w.Must("snapshot", "hello").Stdout; strings.Contains(got, "first") {
 		t.Errorf("deleted and listed: %s", got)
+	}
+}
+
+// awaitUp waits until snapshots can be asked for: its init has reached its goal.
+func awaitUp(t *testing.T, w *kit.World) {
+	t.Helper()
+	for end := time.Now().Add(3 * time.Minute); w.Run("snapshot", "hello").Status != 0; time.Sleep(2 * time.Second) {
+		if time.Now().After(end) {
+			t.Fatalf("it is not up: %s", w.Run("snapshot", "hello").Text())
+		}
 	}
 }
