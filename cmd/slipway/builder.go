@@ -11,6 +11,7 @@ import (
 	"slipway/internal/distro"
 	"slipway/internal/distro/apk"
 	"slipway/internal/distro/deb"
+	"slipway/internal/distro/tarball"
 	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/sandbox"
@@ -27,6 +28,7 @@ var families = []struct {
 }{
 	{"debian", func(s *store.Store) distro.Family { return deb.New(s) }, deb.Installer{}},
 	{"alpine", func(s *store.Store) distro.Family { return apk.New(s) }, apk.Installer{}},
+	{tarball.Name, func(s *store.Store) distro.Family { return tarball.New(s) }, tarball.Installer{}},
 }
 
 // The worker is a second run of this program, so its table is filled before main.

@@ -27,7 +27,7 @@ column. Nothing is built. An invalid definition exits 1.`,
 			if err != nil {
 				return err
 			}
-			if structure || d.From != nil { // a stock image has no packages to be looked for
+			if structure || d.FromImage() { // a stock image has no packages to be looked for
 				return env.checked(d.Name, 0)
 			}
 			b, err := env.builder()

@@ -14,6 +14,7 @@ import (
 
 	"slipway/internal/boot"
 	"slipway/internal/distro"
+	"slipway/internal/distro/tarball"
 	"slipway/internal/machine"
 	"slipway/internal/plan"
 	"slipway/internal/progress"
@@ -121,8 +122,17 @@ func (b *Builder) missing(layers []Layer) []Layer {
 // Family finds who packages the definition's system.
 func (b *Builder) Family(d *machine.Definition) (distro.Family, error) { return b.family(d) }
 
+// packager is the row of the tables of families: a distribution, or what takes
+// root archives.
+func packager(d *machine.Definition) string {
+	if d.FromTarball() {
+		return tarball.Name
+	}
+	return d.Distribution()
+}
+
 func (b *Builder) family(d *machine.Definition) (distro.Family, error) {
-	name, _, _ := cut(d.System)
+	name := packager(d)
 	f, ok := b.Families[name]
 	if !ok {
 		return nil, fmt.Errorf("%s: system %s is not yet supported by this program", d.File, d.System)

@@ -48,7 +48,7 @@ func LockFile(d *machine.Definition) string { return d.File + ".lock" }
 // Prepare obeys the definition's lock where it is valid and resolves what it
 // does not cover. It writes only to the store.
 func (b *Builder) Prepare(ctx context.Context, d *machine.Definition, opt Options) (*Prepared, error) {
-	if d.From != nil {
+	if d.FromImage() {
 		return nil, fmt.Errorf("%s: a stock image is not built; start it with slipway up --on vm", d.At("from"))
 	}
 	file := opt.LockFile

@@ -67,6 +67,16 @@ func requestDigest(d *machine.Definition, class plan.Class, implied []distro.Imp
 	if len(d.Components) > 0 { // locks of before there was the key stay valid
 		asked = append(asked, d.Components)
 	}
+	if d.FromTarball() {
+		sum := d.From.SHA256
+		if sum == "" {
+			var err error
+			if sum, err = hashFile(d.From.File); err != nil {
+				return "", fmt.Errorf("%s: from: %w", d.At("from"), err)
+			}
+		}
+		asked = append(asked, "tarball", sum)
+	}
 	return digest(asked...), nil
 }
 

@@ -108,10 +108,18 @@ func (b *work) applyEnv(t *staged) apply.Env {
 		},
 		Secret: b.Secrets.get,
 		IDs:    b.Lock.Users,
-		Init:   b.definition.InitSystem(),
+		Init:   knownInit(b.definition),
 		Family: b.definition.Family(),
 		Date:   b.Lock.Date.Unix(),
 	}
+}
+
+// knownInit is "" for a root archive with init: auto: the tree says what it has.
+func knownInit(d *machine.Definition) string {
+	if d.FromTarball() && d.Init == "auto" {
+		return ""
+	}
+	return d.InitSystem()
 }
 
 // commandDeadline ends a command that hangs; nobody may be there to notice.

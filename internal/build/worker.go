@@ -41,8 +41,7 @@ func runWorker(ctx context.Context, w *sandbox.Worker) error {
 	if err := json.Unmarshal(b.Definition, b.definition); err != nil {
 		return fmt.Errorf("reading the definition in the worker: %w", err)
 	}
-	name, _, _ := cut(b.System)
-	installer, ok := Installers[name]
+	installer, ok := Installers[packager(b.definition)]
 	if !ok {
 		return fmt.Errorf("no installer for %s", b.System)
 	}

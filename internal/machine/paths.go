@@ -91,6 +91,9 @@ func (d *Definition) hostPaths(secrets bool) map[string]string {
 			put(u.Password.HashFile, "users.%d.password.hash_file", i)
 		}
 	}
+	if d.FromTarball() {
+		put(d.From.File, "from")
+	}
 	for i, b := range d.Container.Binds {
 		put(b.Host, "container.binds.%d", i)
 	}

@@ -30,6 +30,7 @@ var distributions = []distribution{
 	{name: "rocky", family: "rpm", releases: true, init: "systemd"},
 	{name: "fedora", family: "rpm", releases: true, init: "systemd"},
 	{name: "gentoo", family: "stage3", releases: true, init: "openrc"},
+	{name: "linux", family: "tarball"}, // any other, from its root archive
 }
 
 // debBases are the base sets of the deb family.
@@ -77,7 +78,7 @@ func systemPattern() string {
 }
 
 // Family names how the machine's distribution packages: deb, apk, pacman, rpm
-// or stage3.
+// or stage3; tarball where that does not matter.
 func (d *Definition) Family() string {
 	row, _ := distributionOf(d.System)
 	return row.family
@@ -109,13 +110,19 @@ func (d *Definition) InitSystem() string {
 // error is of type Problems.
 func (d *Definition) Supported() error {
 	row, ok := distributionOf(d.System)
+	if d.FromTarball() {
+		return nil // nothing need be known of what is there already
+	}
 	if ok && slices.Contains(row.ready, d.Release()) {
 		return nil
 	}
 	p := Problem{Pos: d.Set["system"], Key: "system", Text: d.System}
 	p.Message = fmt.Sprintf("system %q is not yet supported", d.System)
 	p.Hint = "supported now: " + strings.Join(supportedSystems(), ", ")
-	if name, ok := row.numbers[d.Release()]; ok {
+	if row.family == "tarball" {
+		p.Message = fmt.Sprintf("system %q stands for whatever a root archive holds, and there is none", d.System)
+		p.Hint = "name the archive with from: {file: ./rootfs.tar.xz}"
+	} else if name, ok := row.numbers[d.Release()]; ok {
 		p.Hint = fmt.Sprintf("write %s/%s", row.name, name)
 	} else if near := nearest(d.System, supportedSystems()); near != "" {
 		p.Hint = fmt.Sprintf("did you mean %q? %s", near, p.Hint)

@@ -12,7 +12,7 @@ package machine
 type Definition struct {
 	Slipway      string            `yaml:"slipway" check:"format" example:"v1" doc:"Version of the definition format."`
 	Name         string            `yaml:"name" check:"label" example:"web" doc:"Name of the machine, a host label. A running machine is addressed by it."`
-	System       string            `yaml:"system" check:"system" example:"debian/trixie" doc:"Distribution and release."`
+	System       string            `yaml:"system" check:"system" example:"debian/trixie" doc:"Distribution and release; linux for any other, with its root archive in from."`
 	Arch         string            `yaml:"arch" check:"arch" default:"the host's" example:"amd64" doc:"Architecture, by its Debian name."`
 	Board        string            `yaml:"board" check:"board" example:"rock64" doc:"Board that the machine is for: one that slipway knows (slipway schema lists them), or the path of a file like theirs, which is merged below this one."`
 	Include      []string          `yaml:"include" check:"hostpath" path:"host" example:"[base.yaml]" doc:"Definition files that are merged below this one: mappings merge, lists append, other values give way to this file's."`
@@ -45,7 +45,7 @@ type Definition struct {
 	VM           VM                `yaml:"vm" doc:"What only virtual machines need."`
 	Netboot      *Netboot          `yaml:"netboot" example:"{mode: ram, match: {mac: \"52:54:00:04:04:03\"}}" doc:"How the machine starts and is installed over the network."`
 	Shares       []Share           `yaml:"shares" default:"none" example:"[{host: ./shared, path: /srv/shared}]" doc:"Folders of the host shown in the machine; several machines may share one."`
-	From         *From             `yaml:"from" doc:"Disk image of a stock cloud system to start, instead of building one."`
+	From         *From             `yaml:"from" example:"./rootfs.tar.xz" doc:"Root archive (.tar, .tar.gz, .tar.xz, .tar.zst) that takes the place of base and packages; or the disk image of a stock cloud system to start, instead of building one."`
 	Slim         []string          `yaml:"slim" check:"slim" remove:"true" default:"none" example:"[docs, man, locales, apt_lists]" doc:"What is left out of the tree: docs (but copyright files), man, info, locales (but C and the machine's own), apt_lists."`
 	MaxSize      Size              `yaml:"max_size" default:"none" example:"400M" doc:"Largest size of the tree's files; more is an error that names the largest."`
 	Container    Container         `yaml:"container" doc:"What only the container target needs."`

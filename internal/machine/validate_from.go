@@ -26,6 +26,10 @@ func (v *validator) stock() {
 	if v.d.From == nil {
 		return
 	}
+	if v.d.FromTarball() {
+		v.tarball()
+		return
+	}
 	var given []string
 	for key := range v.d.Set {
 		given = append(given, key)

@@ -12,10 +12,11 @@ import (
 
 // objectKinds are the downloaded things, by folder and suffix.
 var objectKinds = map[string]struct{ dir, suffix string }{
-	"deb":   {"debs", ".deb"}, // packages, by the family's name
-	"apk":   {"apks", ".apk"},
-	"index": {"indexes", ".index"},
-	"file":  {"files", ".file"},
+	"deb":     {"debs", ".deb"}, // packages, by the family's name
+	"apk":     {"apks", ".apk"},
+	"tarball": {"tarballs", ".tar"},
+	"index":   {"indexes", ".index"},
+	"file":    {"files", ".file"},
 }
 
 // ObjectPath is where a downloaded object of a kind (a family, "index", "file") lies or

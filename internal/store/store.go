@@ -71,7 +71,7 @@ type Store struct {
 }
 
 // subdirs exist in every store.
-var subdirs = []string{"debs", "apks", "files", "packs", "indexes", "layers", "trees", "tools", "images", "pins", "locks", "tmp", "run", "state"}
+var subdirs = []string{"debs", "apks", "tarballs", "files", "packs", "indexes", "layers", "trees", "tools", "images", "pins", "locks", "tmp", "run", "state"}
 
 // Open opens the store in dir and creates it (mode 0700) if need be. The
 // caller closes it.

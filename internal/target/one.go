@@ -43,7 +43,7 @@ func (p *Prover) run(d *machine.Definition, target string) *one {
 // definition as the machine is to see it, name what it is called in the lab.
 func (o *one) make(ctx context.Context, opt build.Options, d *machine.Definition, name string) (supervisor.Spec, error) {
 	var none supervisor.Spec
-	if o.d.From != nil {
+	if o.d.FromImage() {
 		return o.makeStock(ctx, d, name)
 	}
 	opt.Class = class(o.target)

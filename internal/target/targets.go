@@ -42,10 +42,13 @@ func Capabilities(target string, d *machine.Definition) probe.Capabilities {
 	have := probe.Capabilities{
 		Target: target, Network: true, Exec: true, Terminal: true, Usage: true, Pending: true, Reboot: true,
 	}
-	if d.From != nil { // what is known of packages comes with a build
+	if d.FromImage() { // what is known of packages comes with a build
 		have.Pending, have.Usage = false, false
 	}
-	if i := d.Boot.Initramfs; d.From == nil && target != "container" && (i == "distro" || i == "none") {
+	if d.FromTarball() {
+		have.Pending = false
+	}
+	if i := d.Boot.Initramfs; !d.FromImage() && target != "container" && (i == "distro" || i == "none") {
 		// Nobody leaves an agent behind: the network and the console are the ways in.
 		have.Exec, have.Usage, have.Pending = false, false, false
 	}
@@ -68,7 +71,7 @@ func (p *Prover) check(ctx context.Context, d *machine.Definition, target string
 	if d.Init == "none" {
 		return fmt.Errorf("%s: init: none makes a tree to be built and entered, not a machine to be started; leave init out", d.At("init"))
 	}
-	if d.From != nil && !slices.Contains(stockTargets, target) {
+	if d.FromImage() && !slices.Contains(stockTargets, target) {
 		return fmt.Errorf("%s: a stock image boots from its own disk; start it on %s", d.At("from"), strings.Join(stockTargets, ", "))
 	}
 	if supervisor.IsFirmware(target) && (!d.Boots(target) || d.NoDisk()) {

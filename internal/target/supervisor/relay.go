@@ -19,7 +19,7 @@ func (s *supervisor) relay(st *wire.Stream) wire.Reply {
 	s.mu.Lock()
 	agent, run := s.agent, s.run
 	s.mu.Unlock()
-	if agent == nil && run != nil && s.Spec.Definition.From != nil {
+	if agent == nil && run != nil && s.Spec.Definition.FromImage() {
 		return wire.Reply{Error: "a stock image has no agent; reach it with: slipway ssh " + s.Spec.Name}
 	}
 	if agent == nil && run != nil {

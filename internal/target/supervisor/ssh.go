@@ -57,7 +57,7 @@ func (r *Reach) PrepareSSH(ctx context.Context, user string) (*sshway.Pair, []ss
 	if err != nil {
 		return nil, nil, err
 	}
-	if d := r.m.rec.Spec.Definition; d != nil && d.From != nil {
+	if d := r.m.rec.Spec.Definition; d != nil && d.FromImage() {
 		// A stock image was given the key, and a host key, at its first boot.
 		keys, err := dir.Known(r.m.Name)
 		return pair, keys, err

@@ -42,7 +42,7 @@ func (b *body) attach(r *run, config *qemu.Config) (*supervisor.Attachment, erro
 		first.Boot, first.NoROM = 1, config.Boot.Firmware == "uefi" && first.Model != "e1000e"
 	}
 	return b.Attach(func(ctx context.Context, l *lab.Lab, m lab.Machine) (*lab.Link, error) {
-		m.DHCP = len(b.Spec.Definition.Network) > 0 || b.Spec.Definition.From != nil
+		m.DHCP = len(b.Spec.Definition.Network) > 0 || b.Spec.Definition.FromImage()
 		first, err := r.plug(ctx, l, m, &config.NICs[0])
 		for i := 1; err == nil && i < len(config.NICs); i++ {
 			further := lab.Machine{Name: m.Name + "-" + strconv.Itoa(i+1), Outside: m.Outside, DHCP: true}

@@ -57,7 +57,7 @@ func (b *body) Start() (_ supervisor.Run, err error) {
 		return nil, err
 	}
 	r.watcher = newWatcher(b.Spec.Target, time.Now)
-	r.watcher.foreign = b.Spec.Definition.From != nil
+	r.watcher.foreign = b.Spec.Definition.FromImage()
 	if r.vm, err = qemu.Start(ctx, config); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (b *body) config() (qemu.Config, error) {
 	c := qemu.Config{
 		Programs: &b.programs, Accel: b.programs.Accel, Name: b.Spec.Name, Arch: d.Arch, RunDir: b.Spec.RunDir,
 		CPU: d.VM.CPU, CPUs: d.VM.CPUs, Pin: d.VM.Pin, Memory: int64(memory(&b.Spec)),
-		NoReboot: true, NoAgent: d.DistroInitramfs() || d.From != nil,
+		NoReboot: true, NoAgent: d.DistroInitramfs() || d.FromImage(),
 		Boot: qemu.Boot{Firmware: boot.Firmware, Kernel: boot.Kernel, Initrd: boot.Initrd, Cmdline: boot.Cmdline, Vars: b.path(varsFile)},
 	}
 	if b.fetched() {
