@@ -244,5 +244,5 @@ func hintSystem(text string) string {
 	if near := nearest(text, supportedSystems()); near != "" {
 		return didYouMean(near)
 	}
-	return "known: " + strings.Join(names, ", ")
+	return "known: " + strings.Join(names, ", ") + " (linux: any, with its root archive in from)"
 }

@@ -49,7 +49,7 @@ func (v *validator) system() {
 		v.at("base", d.Base, fmt.Sprintf("%q is no base set of the %s family", d.Base, row.family),
 			orElse(didYouMean(nearest(d.Base, row.bases)), "valid: "+strings.Join(row.bases, ", ")))
 	}
-	if row, known := distributionOf(d.System); known && row.family != "deb" && len(d.Debconf) > 0 {
+	if row, known := distributionOf(d.System); known && row.family != "deb" && len(d.Debconf) > 0 && !d.FromTarball() {
 		v.at("debconf", "", fmt.Sprintf("%s has no debconf", d.System), "remove it or put it into a when part")
 	}
 	for i, p := range d.Packages {

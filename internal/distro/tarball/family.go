@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -49,7 +50,11 @@ func digestOf(from *machine.From) (string, error) {
 	if from.SHA256 != "" {
 		return from.SHA256, nil
 	}
-	f, err := os.Open(from.File)
+	return hashFile(from.File)
+}
+
+func hashFile(name string) (string, error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}
@@ -93,33 +98,45 @@ func shown(p plan.Package) string {
 // of its newest member, but not one in the future.
 func (f *Family) look(ctx context.Context, r distro.Request, p *plan.Package) (time.Time, error) {
 	file := f.store.ObjectPath(Name, p.SHA256)
-	if f.store.HasObject(Name, p.SHA256) {
-		if err := f.store.VerifyObject(Name, p.SHA256); err != nil {
-			return time.Time{}, err
-		}
-	} else {
-		fetcher, err := f.Fetcher(r.Definition)
-		if err != nil {
-			return time.Time{}, err
-		}
-		fetcher.Offline = r.Offline
-		items, err := f.Items(ctx, r.Definition, []plan.Package{*p})
-		if err != nil {
-			return time.Time{}, err
-		}
-		items[0].Dest = file
-		if err := fetcher.Fetch(ctx, items); err != nil {
-			return time.Time{}, err
-		}
+	seen := &dates{now: f.now(), newest: time.Unix(0, 0)}
+	if err := f.bring(ctx, r, *p, file); err != nil {
+		return seen.newest, err
 	}
 	st, err := os.Stat(file)
 	if err != nil {
-		return time.Time{}, err
+		return seen.newest, err
 	}
 	p.Size = st.Size()
-	seen := &dates{now: f.now(), newest: time.Unix(0, 0)}
-	err = readFileTo(ctx, file, seen)
+	if err = readFileTo(ctx, file, seen); errors.Is(err, ErrFormat) || errors.Is(err, ErrLimit) {
+		err = errors.Join(err, f.store.RemoveObject(Name, p.SHA256))
+	}
 	return seen.newest, err
+}
+
+// bring makes sure that the right archive is in the store.
+func (f *Family) bring(ctx context.Context, r distro.Request, p plan.Package, file string) error {
+	if f.store.HasObject(Name, p.SHA256) {
+		return f.store.VerifyObject(Name, p.SHA256)
+	}
+	from := r.Definition.From
+	if from.File != "" && from.SHA256 != "" {
+		if sum, err := hashFile(from.File); err != nil {
+			return err
+		} else if sum != from.SHA256 {
+			return fmt.Errorf("its SHA-256 is %s, and the definition wants %s; get the right file, or correct from.sha256", sum, from.SHA256)
+		}
+	}
+	fetcher, err := f.Fetcher(r.Definition)
+	if err != nil {
+		return err
+	}
+	fetcher.Offline = r.Offline && from.URL != ""
+	items, err := f.Items(ctx, r.Definition, []plan.Package{p})
+	if err != nil {
+		return err
+	}
+	items[0].Dest = file
+	return fetcher.Fetch(ctx, items)
 }
 
 // dates is a sink that keeps the newest time.

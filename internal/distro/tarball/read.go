@@ -64,15 +64,21 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, sink Sink, limits Limi
 	plain := &bounded{r: z, left: limits.allowed(size)}
 	c := newConverter(sink, limits)
 	t := tar.NewReader(plain)
-	for {
+	for end := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		h, err := t.Next()
 		if err == io.EOF {
+			if plain.n < end+tarBlock {
+				return fmt.Errorf("%w: it is cut short after %d members: the mark at its end is missing", ErrFormat, c.n)
+			}
 			break
 		}
 		if err == nil {
+			if end = plain.n; h.Typeflag == tar.TypeReg {
+				end += (h.Size + tarBlock - 1) / tarBlock * tarBlock
+			}
 			err = c.member(h, t)
 		}
 		if err != nil {
@@ -84,6 +90,9 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, sink Sink, limits Limi
 	}
 	return c.finish()
 }
+
+// tarBlock is the unit of an archive, in bytes; one of zeros marks its end.
+const tarBlock = 512
 
 // explain says where an archive is broken; what this package found is said by
 // its name already.
@@ -139,8 +148,8 @@ func (l Limits) allowed(compressed int64) int64 {
 // bounded fails a read past a number of bytes, so that a small archive cannot
 // become a large one unnoticed.
 type bounded struct {
-	r    io.Reader
-	left int64
+	r       io.Reader
+	left, n int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
@@ -148,6 +157,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 		p = p[:b.left+1]
 	}
 	n, err := b.r.Read(p)
+	b.n += int64(n)
 	if b.left -= int64(n); b.left < 0 {
 		return 0, fmt.Errorf("%w: it unpacks to far more than its size", ErrLimit)
 	}

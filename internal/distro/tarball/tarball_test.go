@@ -221,6 +221,9 @@ func TestRefusesBrokenArchives(t *testing.T) {
 	flipped[len(flipped)-6] ^= 1 // the checksum at the end
 	for name, data := range map[string][]byte{
 		"cut short":        whole[:600],
+		"cut after a file": archive(t, file("etc/a", "x"))[:1024],
+		"no end mark":      whole[:len(whole)-1024],
+		"no byte":          nil,
 		"compressed, cut":  packed.Bytes()[:packed.Len()-9],
 		"wrong checksum":   flipped,
 		"not an archive":   []byte(strings.Repeat("hello ", 300)),
