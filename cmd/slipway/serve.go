@@ -126,9 +126,14 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 	s.Roster, s.Images, s.Sink = folder.Roster, builds, fleet.SinkFunc(e.event)
 	renew := func(names []string) {
 		for _, name := range names {
-			e.declare(ctx, s.Fleet, folder.Roster().Named(name))
-			if m := folder.Roster().Named(name); m != nil && m.Mode == "ram" {
+			m := folder.Roster().Named(name)
+			e.declare(ctx, s.Fleet, m)
+			switch {
+			case m == nil:
+			case m.Mode == "ram" && !m.Small:
 				builds.Renew(m)
+			default:
+				small.Renew(m)
 			}
 		}
 	}
@@ -227,9 +232,6 @@ func (e *Env) builds(ctx context.Context, b *build.Builder, flags *serveFlags) *
 	return &netboot.Builds{
 		Context: ctx,
 		Make: func(ctx context.Context, d *machine.Definition) (*netboot.System, error) {
-			if err := netboot.Served(d); err != nil {
-				return nil, err
-			}
 			result, err := b.Build(ctx, d, flags.build.options(plan.Bootable))
 			if err != nil {
 				return nil, err
@@ -240,13 +242,19 @@ func (e *Env) builds(ctx context.Context, b *build.Builder, flags *serveFlags) *
 			}
 			return &netboot.System{Version: made.Key, Kernel: made.Kernel, Initrd: made.Initrd, Cmdline: made.Cmdline, Memory: made.Memory}, nil
 		},
-		Note: func(name string, s *netboot.System, err error) {
-			if err != nil {
-				e.say(fmt.Sprintf("%s cannot be built: %v", name, err))
-				return
-			}
-			e.say(fmt.Sprintf("%s is ready: version %.12s", name, s.Version))
-		},
+		Note: e.noteBuild(""),
+	}
+}
+
+// noteBuild says that something was made for a machine, or why it was not.
+func (e *Env) noteBuild(what string) func(string, *netboot.System, error) {
+	return func(name string, s *netboot.System, err error) {
+		name = strings.TrimSpace(what + " " + name)
+		if err != nil {
+			e.say(fmt.Sprintf("%s cannot be built: %v", name, err))
+			return
+		}
+		e.say(fmt.Sprintf("%s is ready: version %.12s", name, s.Version))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"slipway/internal/build"
 	"slipway/internal/machine"
 	"slipway/internal/netboot"
-	boothttp "slipway/internal/netboot/http"
 	"slipway/internal/netboot/node"
 	"slipway/internal/plan"
 )
@@ -48,12 +46,19 @@ func (e *Env) serveNodes(ctx context.Context, b *build.Builder, s *netboot.Serve
 	if n.pubkey, err = node.PublicKey(filepath.Join(dir, "order.key")); err != nil {
 		return nil, err
 	}
-	n.starts = &netboot.Builds{Context: ctx, Make: n.makeStart}
-	n.images = &netboot.Builds{Context: ctx, Make: n.makeImage}
+	n.starts = &netboot.Builds{Context: ctx, Make: n.makeStart, Note: e.noteBuild("what starts")}
+	n.images = &netboot.Builds{Context: ctx, Make: n.makeImage, Note: e.noteBuild("the image of")}
 	s.Node = &node.Handler{
-		Key: key, Records: node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &n.shelf, Client: n.client, Offer: n.offer, Inventory: n.inventory,
+		Key: key, Records: node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &n.shelf, Client: node.ClientOf, Offer: n.offer, Inventory: n.inventory,
 	}
 	return n, nil
+}
+
+// Renew makes what a machine is started with and what it fetches, if its
+// definition says so.
+func (n *nodes) Renew(m *netboot.Machine) {
+	n.starts.Renew(m)
+	n.images.Renew(m)
 }
 
 // Wait waits until nothing is being made.
@@ -117,7 +122,7 @@ func (n *nodes) makeStart(ctx context.Context, d *machine.Definition) (*netboot.
 		os.Remove(out.Name())
 		return nil, err
 	}
-	return &netboot.System{Version: "node-" + made.Key, Kernel: made.Kernel, Initrd: name, Cmdline: node.Cmdline(made.Cmdline, ""), Memory: 256 << 20}, nil
+	return &netboot.System{Version: "node-" + made.Key, Kernel: made.Kernel, Initrd: name, Cmdline: node.Cmdline(made.Cmdline, ""), Memory: node.NeedsMemory}, nil
 }
 
 // makeImage makes what the program fetches; the version is the key of the
@@ -131,17 +136,7 @@ func (n *nodes) makeImage(ctx context.Context, d *machine.Definition) (*netboot.
 	if err != nil {
 		return nil, err
 	}
-	n.env.say(fmt.Sprintf("the image of %s is ready: version %.12s", d.Name, made.Key))
 	return &netboot.System{Version: made.Key, Memory: made.Memory}, nil
-}
-
-// client is the machine that a token belongs to; the token itself was checked.
-func (n *nodes) client(r *http.Request, _ string) (node.Client, error) {
-	c := boothttp.CallOf(r)
-	if c.Token == "" {
-		return node.Client{}, node.ErrToken
-	}
-	return node.Client{Machine: c.Claim.Machine, MAC: c.Claim.Client, Address: c.From.String()}, nil
 }
 
 // askAgain is how soon a machine that only waits asks again.

@@ -130,7 +130,11 @@ func (a *answer) install(ctx context.Context) []byte {
 	case a.m.Recover && a.foundNoDisk():
 		return a.node(ctx, "came back from its disk at once: looks whether it is empty", "")
 	}
-	return ipxe.Disk(a.m.Name, " (slipway reinstall "+a.m.Name+" lets it be installed)")
+	why := " (slipway reinstall " + a.m.Name + " lets it be installed)"
+	if a.m.Recover {
+		return ipxe.DiskOr(a.m.Name, why, a.again)
+	}
+	return ipxe.Disk(a.m.Name, why)
 }
 
 // neverInstalled tells whether nothing is known of an installation. The small
@@ -145,7 +149,8 @@ func (a *answer) neverInstalled() bool {
 const comesBack = 3 * time.Minute
 
 // foundNoDisk tells whether the machine was sent to its disk just now, and is
-// back without having started a system.
+// back already. Its disk is looked at then, and the next time it is sent there
+// again: one that was only restarted soon is not kept from its disk.
 func (a *answer) foundNoDisk() bool {
 	key := "disk " + a.m.Name
 	now := a.s.now()
@@ -155,8 +160,11 @@ func (a *answer) foundNoDisk() bool {
 	if a.s.sent == nil {
 		a.s.sent = map[string]time.Time{}
 	}
-	a.s.sent[key] = now
-	return !last.IsZero() && now.Sub(last) < comesBack
+	back := !last.IsZero() && now.Sub(last) < comesBack
+	if a.s.sent[key] = now; back {
+		delete(a.s.sent, key)
+	}
+	return back
 }
 
 // node starts the small system, which is told what to do when it asks.

@@ -29,17 +29,6 @@ type Machine struct {
 	load func() (*machine.Definition, error)
 }
 
-// Served refuses what the server cannot give a machine yet.
-func Served(d *machine.Definition) error {
-	switch n := d.Netboot; {
-	case !n.RAM():
-		return fmt.Errorf("%s: machines are not installed over the network yet; write mode: ram, or slipway write", d.At("netboot.mode"))
-	case n.Small():
-		return fmt.Errorf("%s: a small initrd is not served yet; leave initrd out", d.At("netboot.initrd"))
-	}
-	return nil
-}
-
 // Definition loads the machine's definition.
 func (m *Machine) Definition() (*machine.Definition, error) { return m.load() }
 

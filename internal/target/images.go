@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"slipway/internal/boot"
@@ -27,12 +28,12 @@ func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Resul
 	if err != nil {
 		return nil, err
 	}
-	made, err := b.Boot(ctx, r, imageFor(d, target))
+	if target == "netboot" && (!d.Netboot.RAM() || d.Netboot.Small()) {
+		return i.fetched(ctx, d, r, programs)
+	}
+	made, err := i.make(ctx, r, imageFor(d, target))
 	if err != nil {
 		return nil, err
-	}
-	for _, w := range made.Warnings {
-		b.Progress.Note(w)
 	}
 	out := &supervisor.Boot{Key: made.Key, Disk: made.Disk, DiskSize: made.DiskSize, Memory: made.Memory, QEMU: programs}
 	out.State = supervisor.Span{Offset: made.StateOffset, Length: made.StateLength}
@@ -50,10 +51,47 @@ func (i *Images) Boot(ctx context.Context, d *machine.Definition, r *build.Resul
 	return out, nil
 }
 
+func (i *Images) make(ctx context.Context, r *build.Result, target boot.Target) (*build.Boot, error) {
+	made, err := i.Builder.Boot(ctx, r, target)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range made.Warnings {
+		i.Builder.Progress.Note(w)
+	}
+	return made, nil
+}
+
+// fetched makes what a machine of a boot server starts from that fetches the
+// rest, and that rest.
+func (i *Images) fetched(ctx context.Context, d *machine.Definition, r *build.Result, programs json.RawMessage) (*supervisor.Boot, error) {
+	kind := boot.NetRoot
+	if !d.Netboot.RAM() {
+		kind = boot.Disk
+	}
+	rest, err := i.make(ctx, r, kind)
+	if err != nil {
+		return nil, err
+	}
+	start, err := i.make(ctx, r, boot.Net)
+	if err != nil {
+		return nil, err
+	}
+	out := &supervisor.Boot{
+		Key: rest.Key, Kernel: start.Kernel, Initrd: start.Initrd, Cmdline: start.Cmdline, Firmware: d.Netboot.FirmwareName(),
+		Fetch: rest.Disk, DiskSize: rest.DiskSize, Memory: rest.Memory, QEMU: programs,
+	}
+	if kind == boot.NetRoot {
+		out.Fetch = rest.Root
+	}
+	out.Loaders, err = i.Builder.Tools.IPXE(ctx)
+	return out, err
+}
+
 // imageFor is the image that a target starts.
 func imageFor(d *machine.Definition, target string) boot.Target {
 	switch {
-	case target == "ram", target == "netboot" && d.Netboot.RAM():
+	case target == "ram", target == "netboot":
 		return boot.RAM
 	case d.NoDisk():
 		return boot.VM

@@ -61,15 +61,16 @@ func server(t *testing.T) string {
 	return out
 }
 
-// rehearse tests a definition on the target netboot.
-func rehearse(t *testing.T, netboot string) proof {
+// rehearse tests the tiny machine on the target netboot, with some of its text
+// replaced: pairs of old and new.
+func rehearse(t *testing.T, netboot string, replace ...string) proof {
 	t.Helper()
 	kit.NeedArchive(t)
 	kit.NeedMachines(t)
 	kit.LockQEMU(t)
 	w := kit.SharedWorld(t)
 	file := filepath.Join(t.TempDir(), "tiny.yaml")
-	text := strings.NewReplacer("%SERVER%", server(t), "%NETBOOT%", netboot).Replace(tiny)
+	text := strings.NewReplacer("%SERVER%", server(t), "%NETBOOT%", netboot).Replace(strings.NewReplacer(replace...).Replace(tiny))
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -107,15 +108,39 @@ func TestBootNetboot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kit.Tier(t, "boot")
 			p := rehearse(t, netboot)
-			var names []string
-			for _, s := range p.Targets[0].Stages {
-				if slices.Contains(stages, s.Name) {
-					names = append(names, s.Name)
-				}
-			}
-			if !slices.Equal(names, stages) {
-				t.Errorf("the stages are %v, want %v", names, stages)
-			}
+			p.shows(t, stages...)
 		})
 	}
+}
+
+// shows wants these stages, in this order; others may stand between.
+func (p proof) shows(t *testing.T, want ...string) {
+	t.Helper()
+	var names []string
+	for _, s := range p.Targets[0].Stages {
+		if slices.Contains(want, s.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("the stages are %v, want %v", names, want)
+	}
+}
+
+// TestBootNetbootFetched rehearses the machines that fetch more than a kernel and
+// an initrd: one is installed and starts from its disk, one gets its root.
+func TestBootNetbootFetched(t *testing.T) {
+	t.Run("install", func(t *testing.T) {
+		kit.Tier(t, "boot")
+		p := rehearse(t, `{mode: install, firmware: bios, disk: "serial:TARGET", match: {mac: "52:54:00:04:04:06"}}`,
+			"boot: {ram: init, loader: none}", "boot: {firmware: [bios]}\ndisk: {size: 400M}",
+			"memory: 256M}", "memory: 768M, serial: TARGET}")
+		p.shows(t, slices.Concat(stages, []string{"install", "root", "agent"})...)
+	})
+	t.Run("small", func(t *testing.T) {
+		kit.Tier(t, "boot")
+		p := rehearse(t, `{firmware: bios, initrd: small, match: {mac: "52:54:00:04:04:07"}}`,
+			"ram: init, ", "", "memory: 256M}", "memory: 768M}")
+		p.shows(t, slices.Concat(stages, []string{"root", "agent"})...)
+	})
 }

@@ -53,8 +53,9 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// newLAN readies all that comes from outside, and enters the network.
-func newLAN(t *testing.T, fleet string) *lan {
+// newLAN readies all that comes from outside, and enters the network. Flags are
+// how the machines are built before.
+func newLAN(t *testing.T, fleet string, flags ...string) *lan {
 	t.Helper()
 	kit.Tier(t, "boot")
 	if os.Geteuid() != 0 {
@@ -78,7 +79,7 @@ func newLAN(t *testing.T, fleet string) *lan {
 	}
 	files, _ := filepath.Glob(filepath.Join(fleet, "*.yaml"))
 	for _, f := range files { // the namespace has no way to the archive
-		l.w.Must("build", f, "--for", "bootable")
+		l.w.Must(append([]string{"build", f, "--for", "bootable"}, flags...)...)
 	}
 	runtime.LockOSThread() // for good: the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -132,21 +133,28 @@ func (l *lan) await(text string, within time.Duration) {
 // machine switches a machine with an empty disk on; its console is given.
 func (l *lan) machine(name, mac, firmware string) *safeBuffer {
 	l.t.Helper()
-	dir := l.t.TempDir()
-	disk := filepath.Join(dir, "disk")
+	disk := filepath.Join(l.t.TempDir(), "disk")
 	must(l.t, os.WriteFile(disk, nil, 0o600), os.Truncate(disk, 64<<20))
+	console, off := l.powerOn(name, mac, firmware, disk, 256<<20)
+	l.t.Cleanup(off)
+	return console
+}
+
+// powerOn switches a machine with that disk on; off pulls the plug.
+func (l *lan) powerOn(name, mac, firmware, disk string, memory int64) (console *safeBuffer, off func()) {
+	l.t.Helper()
 	cable, err := link.Open(bridge, name)
 	must(l.t, err)
 	hw, err := net.ParseMAC(mac)
 	must(l.t, err)
 	vm, err := qemu.Start(context.Background(), qemu.Config{
-		Programs: l.tools, Name: name, RunDir: dir, Memory: 256 << 20, NoAgent: true,
+		Programs: l.tools, Name: name, RunDir: l.t.TempDir(), Memory: memory, NoAgent: true,
 		Boot:  qemu.Boot{Firmware: firmware, Network: "pxe"},
 		NICs:  []qemu.NIC{{MAC: hw, Tap: cable.Tap, Stream: cable.Stream, Boot: 1, NoROM: firmware == "uefi"}},
-		Disks: []qemu.Disk{{Path: disk, Boot: 2}},
+		Disks: []qemu.Disk{{Path: disk, Boot: 2, Serial: "TARGET"}},
 	})
 	must(l.t, err)
-	console := new(safeBuffer)
+	console = new(safeBuffer)
 	go func() {
 		buf := make([]byte, 4096)
 		for {
@@ -157,8 +165,7 @@ func (l *lan) machine(name, mac, firmware string) *safeBuffer {
 			}
 		}
 	}()
-	l.t.Cleanup(func() { vm.Quit(context.Background()); vm.Console.Close(); cable.Close() })
-	return console
+	return console, sync.OnceFunc(func() { vm.Quit(context.Background()); vm.Console.Close(); cable.Close() })
 }
 
 // booted waits until a machine's kernel has told that it was started for it.

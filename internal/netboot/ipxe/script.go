@@ -125,6 +125,20 @@ func Disk(machine, why string) []byte {
 	return []byte(s.String())
 }
 
+// DiskOr does so, and where a BIOS finds nothing to start on its disk it asks
+// again. After a UEFI loader the firmware goes on by itself.
+func DiskOr(machine, why, again string) []byte {
+	s := begin("slipway: %s", machine)
+	s.say(fmt.Sprintf("%s starts from its disk%s", machine, why))
+	s.line("iseq ${platform} efi && exit 0 ||")
+	s.line("sanboot --no-describe --drive 0x80 ||")
+	s.say("there is nothing to start on the disk, asking again")
+	s.line("sleep 3")
+	s.line("chain --replace --autofree %s", again)
+	s.line("exit 0")
+	return []byte(s.String())
+}
+
 // disk leaves the loader: UEFI tries its next entry, a BIOS is shown its first
 // disk.
 func (s *script) disk() {

@@ -12,6 +12,7 @@ func TestScriptsAreSafe(t *testing.T) {
 	for name, script := range map[string][]byte{
 		"start": Start(System{Machine: evil, What: evil, Kernel: "http://s/k", Initrd: "http://s/i", Failed: []string{evil}}),
 		"disk":  Disk(evil, evil),
+		"or":    DiskOr(evil, evil, "http://s/again"),
 		"stop":  Stop(evil, time.Second, "http://s/again", evil),
 		"menu":  Menu(evil, []Entry{{"disk", evil, "http://s/x"}}, "disk", time.Second),
 		"wait":  Wait(time.Second, "http://s/again", evil),
@@ -38,6 +39,7 @@ func TestScriptsEnd(t *testing.T) {
 		"hello": Hello("http://s/b/t/"),
 		"start": Start(System{Machine: "m", Kernel: "http://s/k", Initrd: "http://s/i", Cmdline: "quiet"}),
 		"disk":  Disk("m", ""),
+		"or":    DiskOr("m", "", "http://s/again"),
 		"stop":  Stop("m", time.Second, "http://s/again"),
 	} {
 		text := string(script)

@@ -20,6 +20,9 @@ const (
 	WordErase  = "slipway.erase"
 )
 
+// NeedsMemory is what the program needs beside what it fetches, in bytes.
+const NeedsMemory = 256 << 20
+
 // Config is what the program knows before it asks anybody.
 type Config struct {
 	Version int    `json:"version"`

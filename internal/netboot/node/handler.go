@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"slipway/internal/fleet"
+	boothttp "slipway/internal/netboot/http"
 )
 
 // Client is the machine that a token belongs to.
@@ -25,6 +26,16 @@ type Client struct {
 var (
 	ErrToken = errors.New("the token is not valid for this client")
 )
+
+// ClientOf is a Handler's Client below our HTTP server, which has checked the
+// token already.
+func ClientOf(r *http.Request, _ string) (Client, error) {
+	c := boothttp.CallOf(r)
+	if c.Token == "" {
+		return Client{}, ErrToken
+	}
+	return Client{Machine: c.Claim.Machine, MAC: c.Claim.Client, Address: c.From.String()}, nil
+}
 
 // Handler answers what machines ask and tell below /n/TOKEN/:
 //

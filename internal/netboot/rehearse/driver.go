@@ -38,9 +38,6 @@ func (d Driver) Check(spec *supervisor.Spec) error {
 	if b := spec.Boot; b == nil || b.Kernel == "" || len(b.Loaders) == 0 {
 		return errors.New("a machine that boots over the network needs a kernel, and a loader")
 	}
-	if err := netboot.Served(spec.Definition); err != nil {
-		return err
-	}
 	if spec.Isolated {
 		return errors.New("a machine that boots over the network needs one")
 	}
@@ -73,6 +70,7 @@ type body struct {
 	fleet  *fleet.Fleet
 	run    vm.Fetched // that is told of events; nil: none
 	failed error      // of the server
+	within bool       // its small system is there, and not yet the machine's own
 }
 
 // Start starts the server, if it does not run yet, and the machine.
@@ -179,6 +177,11 @@ func (b *body) server(ctx context.Context) (*netboot.Server, error) {
 		Roster: func() *netboot.Roster { return roster }, Fleet: b.fleet, Loaders: spec.Boot.Loaders,
 		Images: netboot.Fixed{m.Name: system(spec)}, Sink: fleet.SinkFunc(b.saw), DHCP: dhcpServer(l, spec),
 	}
+	if spec.Boot.Fetch != "" {
+		if err := b.fetching(s); err != nil {
+			return nil, err
+		}
+	}
 	own := net.IP(l.Subnets.Gateway4().AsSlice())
 	if s.HTTP, err = net.ListenTCP("tcp4", &net.TCPAddr{IP: own, Port: 80}); err != nil {
 		return nil, err
@@ -217,6 +220,7 @@ func (b *body) saw(e fleet.Event) {
 	fmt.Fprintln(b.log, netboot.Line(e))
 	b.tell(func(r vm.Fetched) {
 		switch {
+		case b.node(r, e):
 		case e.Kind == fleet.KindScript && e.Problem != "":
 			r.Refused(errors.New(e.Problem))
 		case e.Kind == fleet.KindHTTPProgress || e.Kind == fleet.KindNodeProgress:

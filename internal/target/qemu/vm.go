@@ -100,6 +100,12 @@ func (v *VM) PowerDown(ctx context.Context) error {
 // Reset presses the reset button.
 func (v *VM) Reset(ctx context.Context) error { return v.QMP.Run(ctx, "system_reset", nil, nil) }
 
+// EndAtReset makes the next reset by the guest end the machine, as NoReboot does
+// from the beginning.
+func (v *VM) EndAtReset(ctx context.Context) error {
+	return v.QMP.Run(ctx, "set-action", map[string]string{"reboot": "shutdown"}, nil)
+}
+
 // Status is QEMU's word for the state: running, paused, shutdown,
 // internal-error, guest-panicked, ...
 func (v *VM) Status(ctx context.Context) (string, error) {

@@ -55,6 +55,7 @@ type Boot struct {
 	State    Span   `json:"state,omitzero"`     // of the file system for state: on the disk
 	Memory   int64  `json:"memory,omitempty"`   // bytes without which it cannot start; 0: not known
 	Key      string `json:"key,omitempty"`      // of the image
+	Fetch    string `json:"fetch,omitempty"`    // what the initrd of a boot server's machine fetches: a disk image to install, or a root; empty: nothing
 
 	Loaders map[string]string `json:"loaders,omitempty"` // of a boot server: iPXE's binaries, name and file
 

@@ -33,7 +33,7 @@ func (w *watcher) Evidence(stage string, at time.Time) {
 // passed is Evidence under the lock.
 func (w *watcher) passed(stage string, at time.Time) {
 	i := slices.Index(w.order, stage)
-	if stage == "network" && w.told["initrd"] {
+	if root := slices.Index(w.order, "root"); stage == "network" && root > 0 && w.told[w.order[root-1]] {
 		w.tell(stage, at)
 	}
 	if i < w.at || !w.fetched {

@@ -32,6 +32,7 @@ type run struct {
 
 	config     wire.Frame // sent once
 	configured bool
+	resets     bool // a reset is part of its way up: it is installed
 }
 
 var (
@@ -58,6 +59,9 @@ func (b *body) Start() (_ supervisor.Run, err error) {
 	}
 	r.watcher = newWatcher(b.Spec.Target, time.Now)
 	r.watcher.foreign = b.Spec.Definition.FromImage()
+	if r.resets = b.installed(); r.resets {
+		r.watcher.installed()
+	}
 	if r.vm, err = qemu.Start(ctx, config); err != nil {
 		return nil, err
 	}
@@ -78,7 +82,7 @@ func (b *body) config() (qemu.Config, error) {
 	c := qemu.Config{
 		Programs: &b.programs, Accel: b.programs.Accel, Name: b.Spec.Name, Arch: d.Arch, RunDir: b.Spec.RunDir,
 		CPU: d.VM.CPU, CPUs: d.VM.CPUs, Pin: d.VM.Pin, Memory: int64(memory(&b.Spec)),
-		NoReboot: true, NoAgent: d.DistroInitramfs() || d.FromImage(),
+		NoReboot: !b.installed(), NoAgent: d.DistroInitramfs() || d.FromImage(),
 		Boot: qemu.Boot{Firmware: boot.Firmware, Kernel: boot.Kernel, Initrd: boot.Initrd, Cmdline: boot.Cmdline, Vars: b.path(varsFile)},
 	}
 	if b.fetched() {
@@ -113,6 +117,9 @@ func (b *body) config() (qemu.Config, error) {
 // fetched tells whether the machine gets its kernel over the network.
 func (b *body) fetched() bool { return b.Spec.Target == "netboot" }
 
+// installed tells whether it is installed on its disk over the network.
+func (b *body) installed() bool { return b.fetched() && !b.Spec.Definition.Netboot.RAM() }
+
 // shareTag names a share to the guest.
 func shareTag(i int) string { return "share" + strconv.Itoa(i) }
 
@@ -138,6 +145,10 @@ func (r *run) Event(text string) {
 	if !r.configured {
 		r.configured = true
 		go wire.WriteFrame(r.vm.Agent, r.config) // a guest that never reads it is seen to hang
+	}
+	if r.resets { // the system on the disk speaks: its restarts are new runs
+		r.resets = false
+		go r.vm.EndAtReset(context.Background())
 	}
 	r.watcher.Event(text)
 }

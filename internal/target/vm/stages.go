@@ -82,6 +82,12 @@ func newWatcher(target string, now func() time.Time) *watcher {
 	}
 }
 
+// installed adds the stage that ends with a finished disk, from which the
+// machine then starts.
+func (w *watcher) installed() {
+	w.order = slices.Insert(w.order, slices.Index(w.order, "root"), "install")
+}
+
 // sign is a text on the console by which a stage is recognised: it has begun.
 type sign struct {
 	stage string
@@ -179,8 +185,9 @@ func (w *watcher) Event(text string) {
 	w.seconds[name] = seconds
 	switch name {
 	case "kernel":
-		w.passed("initrd", now) // it runs, so it was received
-		w.at, w.since = slices.Index(w.order, "root"), now
+		root := slices.Index(w.order, "root")
+		w.passed(w.order[root-1], now) // it runs, so it was received
+		w.at, w.since = root, now
 	case "root":
 		w.at, w.since = slices.Index(w.order, "agent"), now
 		w.settle()

@@ -48,7 +48,7 @@ func (b *body) disks() ([]qemu.Disk, error) {
 			return nil, err
 		}
 		list = append(list, qemu.Disk{
-			Path: b.path(overlayFile), Format: "qcow2", Bus: d.VM.Bus, Serial: diskSerial(d),
+			Path: b.path(overlayFile), Format: "qcow2", Bus: d.VM.Bus, Serial: DiskSerial(d),
 			Sector: d.Disk.SectorSize, Boot: 1, Ephemeral: !b.Spec.Keep,
 		})
 	}
@@ -91,7 +91,7 @@ func (b *body) blankDisk() (qemu.Disk, error) {
 		size = int64(d.Disk.Size)
 	}
 	disk := qemu.Disk{
-		Path: b.path(blankFile), Format: "raw", Bus: d.VM.Bus, Serial: diskSerial(d),
+		Path: b.path(blankFile), Format: "raw", Bus: d.VM.Bus, Serial: DiskSerial(d),
 		Sector: d.Disk.SectorSize, Boot: 2, Ephemeral: !b.Spec.Keep,
 	}
 	return disk, makeBlank(disk.Path, max(size, b.Spec.Boot.DiskSize))
@@ -113,8 +113,8 @@ func makeBlank(path string, size int64) error {
 	return nil
 }
 
-// diskSerial is the first disk's: serials of virtio disks have at most 20 bytes.
-func diskSerial(d *machine.Definition) string {
+// DiskSerial is the first disk's: serials of virtio disks have at most 20 bytes.
+func DiskSerial(d *machine.Definition) string {
 	serial := d.VM.Serial
 	if serial == "" {
 		serial = d.Name
