@@ -60,6 +60,51 @@ func TestBootAsksARunningOrAStoppedServer(t *testing.T) {
 	check("stopped")
 }
 
+func TestReinstallAsksARunningOrAStoppedServer(t *testing.T) {
+	dir := t.TempDir()
+	run := func(args ...string) (int, string) {
+		var out bytes.Buffer
+		env := &Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}
+		return Run(t.Context(), env, append(args, "--state", dir)), out.String()
+	}
+	f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]string{"disk": "install", "memory": "ram"} {
+		if err := f.Update(t.Context(), name, func(n *fleet.Node) error { n.Name, n.Mode = name, mode; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	given := map[string]bool{}
+	check := func(when string, grant func() (fleet.Grant, error)) {
+		t.Helper()
+		if code, out := run("reinstall", "memory"); code != 1 || !strings.Contains(out, "mode: install") {
+			t.Errorf("%s: memory: %d %s", when, code, out)
+		}
+		if code, out := run("reinstall", "disk"); code != 0 {
+			t.Fatalf("%s: %d %s", when, code, out)
+		}
+		g, err := grant()
+		if err != nil || g.State != fleet.Granted || given[g.ID] {
+			t.Errorf("%s: the grant is %+v %v", when, g, err)
+		}
+		given[g.ID] = true
+	}
+	check("running", func() (fleet.Grant, error) { return f.Grant(t.Context(), "disk") })
+	if err := done(); err != nil {
+		t.Fatal(err)
+	}
+	check("stopped", func() (fleet.Grant, error) {
+		f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "")
+		if err != nil {
+			return fleet.Grant{}, err
+		}
+		defer done()
+		return f.Grant(t.Context(), "disk")
+	})
+}
+
 func TestBootPasswordMakesWhatServeReads(t *testing.T) {
 	var out bytes.Buffer
 	env := &Env{Stdin: strings.NewReader("correct horse\n"), Stdout: &out, Stderr: &out}

@@ -101,41 +101,85 @@ func fleetActions(f *fleet.Fleet, a web.Actions, wake string) web.Actions {
 // askFleet asks the page of a running server, or makes it answer from the
 // records of one that is stopped.
 func (e *Env) askFleet(ctx context.Context, state, path string, v any) error {
+	p, err := e.fleetPage(ctx, state)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.ask(ctx, http.MethodGet, path, "", v), p.close())
+}
+
+// fleetPage is the page of a fleet: of a running server, or made for this
+// question of the records.
+type fleetPage struct {
+	do    func(*http.Request) (status int, body io.Reader, done func() error, err error)
+	close func() error
+}
+
+// fleetPage finds it.
+func (e *Env) fleetPage(ctx context.Context, state string) (*fleetPage, error) {
 	dir, err := e.fleetDir(state)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		folder, err := os.Open(dir)
-		if err != nil {
-			return nil, err
-		}
-		defer folder.Close()
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socketOf(folder))
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialIn(ctx, dir)
 	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
-	if err != nil {
-		return err
-	}
-	if r, err := client.Do(request); err == nil {
-		defer r.Body.Close()
-		return readAnswer(r.StatusCode, r.Body, v)
+	if c, err := dialIn(ctx, dir); err == nil {
+		c.Close()
+		return &fleetPage{close: func() error { return nil }, do: func(r *http.Request) (int, io.Reader, func() error, error) {
+			answer, err := client.Do(r)
+			if err != nil {
+				return 0, nil, nil, err
+			}
+			return answer.StatusCode, answer.Body, answer.Body.Close, nil
+		}}, nil
 	}
 	store, err := natsstore.Open(dir, fleet.Limits{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, err := fleet.New(ctx, store, fleet.Options{})
 	if err != nil {
 		store.Close()
+		return nil, err
+	}
+	page := web.New(ctx, f, web.Options{Actions: fleetActions(f, web.Actions{}, "")})
+	return &fleetPage{close: f.Close, do: func(r *http.Request) (int, io.Reader, func() error, error) {
+		w := &answer{head: http.Header{}, status: http.StatusOK}
+		r.RemoteAddr = "@" // as a socket of this host
+		page.ServeHTTP(w, r)
+		return w.status, &w.body, func() error { return nil }, nil
+	}}, nil
+}
+
+// csrfHeader has the token without which nothing is done.
+const csrfHeader = "X-Slipway-Token"
+
+// ask asks the page, or has it do something.
+func (p *fleetPage) ask(ctx context.Context, method, path, token string, v any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil)
+	if err != nil {
 		return err
 	}
-	defer f.Close()
-	w := &answer{head: http.Header{}, status: http.StatusOK}
-	request.RemoteAddr = "@" // as a socket of this host
-	web.New(ctx, f, web.Options{}).ServeHTTP(w, request)
-	return readAnswer(w.status, &w.body, v)
+	if token != "" {
+		r.Header.Set(csrfHeader, token)
+	}
+	status, body, done, err := p.do(r)
+	if err != nil {
+		return err
+	}
+	return errors.Join(readAnswer(status, body, v), done())
+}
+
+// dialIn connects to the server that has its socket in a folder.
+func dialIn(ctx context.Context, dir string) (net.Conn, error) {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", socketOf(folder))
 }
 
 func readAnswer(status int, body io.Reader, v any) error {
