@@ -57,6 +57,9 @@ func (e *Env) serveNodes(ctx context.Context, b *build.Builder, s *netboot.Serve
 // Renew makes what a machine is started with and what it fetches, if its
 // definition says so.
 func (n *nodes) Renew(m *netboot.Machine) {
+	if d, err := m.Definition(); err == nil && d.Netboot != nil && d.Netboot.Installer != nil {
+		return // its installer brings all
+	}
 	n.starts.Renew(m)
 	n.images.Renew(m)
 }

@@ -116,25 +116,34 @@ func (a *answer) ram(ctx context.Context) []byte {
 // install starts the installer if the machine was granted to be installed, and
 // its disk otherwise.
 func (a *answer) install(ctx context.Context) []byte {
+	d, wrong := a.m.Definition()
+	if wrong != nil {
+		return a.stop(wrong.Error())
+	}
+	foreign := d.Netboot != nil && d.Netboot.Installer != nil
 	g, err := a.s.Fleet.Grant(ctx, a.m.Name)
 	switch open := g.State == fleet.Granted || g.State == fleet.InUse; {
 	case err != nil && !errors.Is(err, fleet.ErrNoGrant):
 		return a.stop("the server cannot read its grants: " + err.Error())
+	case err == nil && open && foreign:
+		return a.foreign(ctx, d)
+	case foreign: // only a grant starts it: it does not look whether the disk is empty
+		return ipxe.Disk(a.m.Name, reinstallHint(a.m.Name))
 	case err == nil && open:
-		if d, err := a.m.Definition(); err == nil && d.Netboot != nil && d.Netboot.Installer != nil {
-			return a.foreign(ctx, d)
-		}
 		return a.node(ctx, "is installed", "")
 	case errors.Is(err, fleet.ErrNoGrant) && a.s.Node != nil && a.neverInstalled():
 		return a.node(ctx, "was never installed, as far as is known: looks whether its disk is empty", "")
 	case a.m.Recover && a.foundNoDisk():
 		return a.node(ctx, "came back from its disk at once: looks whether it is empty", "")
 	}
-	why := " (slipway reinstall " + a.m.Name + " lets it be installed)"
 	if a.m.Recover {
-		return ipxe.DiskOr(a.m.Name, why, a.again)
+		return ipxe.DiskOr(a.m.Name, reinstallHint(a.m.Name), a.again)
 	}
-	return ipxe.Disk(a.m.Name, why)
+	return ipxe.Disk(a.m.Name, reinstallHint(a.m.Name))
+}
+
+func reinstallHint(name string) string {
+	return " (slipway reinstall " + name + " lets it be installed)"
 }
 
 // neverInstalled tells whether nothing is known of an installation. The small

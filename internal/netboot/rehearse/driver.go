@@ -38,6 +38,9 @@ func (d Driver) Check(spec *supervisor.Spec) error {
 	if b := spec.Boot; b == nil || b.Kernel == "" || len(b.Loaders) == 0 {
 		return errors.New("a machine that boots over the network needs a kernel, and a loader")
 	}
+	if n := spec.Definition.Netboot; n != nil && n.Installer != nil {
+		return fmt.Errorf("%s: another system's installer is not rehearsed; slipway serve starts it on a real machine", spec.Definition.At("netboot.installer"))
+	}
 	if spec.Isolated {
 		return errors.New("a machine that boots over the network needs one")
 	}
