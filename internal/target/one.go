@@ -117,7 +117,7 @@ func (o *one) start(ctx context.Context, spec supervisor.Spec) (*supervisor.Mach
 		return nil, err
 	}
 	m, w, err := o.launch(ctx, spec)
-	if err != nil && spec.Target != "container" && strings.Contains(err.Error(), starved) && ctx.Err() == nil {
+	if err != nil && spec.Target != "container" && starved(err) && ctx.Err() == nil {
 		o.Progress.Note("this computer is so busy that the emulated machine's clock stood still while it started; it starts once more")
 		m, w, err = o.launch(ctx, spec)
 	}
@@ -143,9 +143,15 @@ func (o *one) start(ctx context.Context, spec supervisor.Spec) (*supervisor.Mach
 	return m, err
 }
 
-// starved is how a kernel's panic says that no timer interrupt came within the
-// few ticks that it waits for. Only an emulator that gets no processor does that.
-const starved = "IO-APIC + timer doesn't work"
+// starvation is how a kernel says that it got no processor: the panic when no
+// timer interrupt came within the few ticks that it waits for, and the dump of
+// the thread that ends grace periods of RCU, which stood still for 21 seconds.
+// Only an emulator on a busy host does that.
+var starvation = []string{"IO-APIC + timer doesn't work", "rcu_gp_kthread+"}
+
+func starved(err error) bool {
+	return err != nil && slices.ContainsFunc(starvation, func(sign string) bool { return strings.Contains(err.Error(), sign) })
+}
 
 // launch starts the machine, and follows it until its agent answers. The stages
 // of an attempt that starved do not count.
@@ -163,7 +169,7 @@ func (o *one) launch(ctx context.Context, spec supervisor.Spec) (*supervisor.Mac
 		}
 	})
 	step.Done(err)
-	if err != nil && strings.Contains(err.Error(), starved) {
+	if starved(err) {
 		o.stages.Truncate(mark)
 		w.failed = false
 	}
