@@ -62,9 +62,12 @@ func Hello(base string) []byte {
 	s.line(":lost")
 	s.say("the boot server gave an address but no script.",
 		"Look at its log (slipway boot why says the cause); this machine starts from its disk now.")
-	s.disk()
+	s.line("iseq ${platform} efi && goto end ||")
+	s.line("sanboot --no-describe --drive 0x80 ||")
 	s.line(":end")
-	s.line("exit 0")
+	// What ends well ends the boot: UEFI then shows its menu. What ends with an
+	// error has it try the next entry, which is the disk.
+	s.line("iseq ${platform} efi && exit 1 || exit 0")
 	return []byte(s.String())
 }
 
