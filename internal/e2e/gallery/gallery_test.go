@@ -34,7 +34,7 @@ func TestRecipesAreWellFormed(t *testing.T) {
 // hello is proved everywhere by package boot, the two that share a folder and
 // Alpine's by tests of their own.
 var targets = map[string]string{
-	"hello-arm64":   "vm,uefi,ram",
+	"hello-arm64":   "uefi",
 	"board-uboot":   "uboot",
 	"squashfs-root": "bios",
 	"ram-system":    "ram",

@@ -162,11 +162,11 @@ func (in *installation) answer(c *cable) string {
 	return line
 }
 
-// TestBootInstallerDebian: the real debian-installer fetches its preseed and runs
+// TestInstallerDebianBegins: the real debian-installer fetches its preseed and runs
 // what it says, finds the disk by its serial number, partitions it and begins to
 // install the base system, with nothing but our server to talk to.
-func TestBootInstallerDebian(t *testing.T) {
-	kit.Tier(t, "boot")
+func TestInstallerDebianBegins(t *testing.T) {
+	kit.Tier(t, "long")
 	in := start(t)
 	// It takes a few minutes alone on a computer; the limits are for busy ones.
 	in.reach(15*time.Minute, "stage installer")
