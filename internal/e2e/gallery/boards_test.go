@@ -48,7 +48,7 @@ func checkBoard(t *testing.T, board string) {
 	w := kit.SharedWorld(t)
 	dir := kit.TempDir(t)
 	for _, name := range []string{"bl1.bin.hardkernel", "u-boot.odroid-c2"} {
-		data := make([]byte, 70_000)
+		data := make([]byte, 40_000)
 		rand.Read(data)
 		write(t, filepath.Join(dir, name), data)
 	}
