@@ -20,7 +20,7 @@ func TestBootNodeRecoveryStick(t *testing.T) {
 	w.Must("stick", kit.Write(t, b.dir, "node.yaml", tinyText), "-o", out)
 	target := b.disk("target.raw", 3<<30)
 	c := b.vm(qemu.Config{Boot: qemu.Boot{Firmware: "bios"}, Disks: []qemu.Disk{
-		{Path: target, Serial: "INSTALLME", Ephemeral: true}, {Path: out, Bus: "ahci", Boot: 1, ReadOnly: true},
+		{Path: target, Serial: "INSTALLME", Ephemeral: true}, {Path: out, Bus: "ahci", Boot: 1},
 	}})
 	b.boots(c, "") // until it restarts
 	b.boots(b.vm(qemu.Config{Boot: qemu.Boot{Firmware: "bios"}, Disks: []qemu.Disk{{Path: target, Serial: "INSTALLME", Boot: 1, Ephemeral: true}}}),
@@ -41,7 +41,7 @@ func TestBootNodeStaticStick(t *testing.T) {
 	out := filepath.Join(b.dir, "stick.raw")
 	w.Must("stick", kit.Write(t, b.dir, "node.yaml", tinyText), "-o", out, "--server", b.address("good"),
 		"--key", filepath.Join(b.dir, "order.key"), "--ip", "10.0.2.77::10.0.2.2:255.255.255.0")
-	b.boots(b.vm(qemu.Config{Boot: qemu.Boot{Firmware: "bios"}, Disks: []qemu.Disk{{Path: out, Bus: "ahci", Boot: 1, ReadOnly: true}}, Extra: card("")}),
+	b.boots(b.vm(qemu.Config{Boot: qemu.Boot{Firmware: "bios"}, Disks: []qemu.Disk{{Path: out, Bus: "ahci", Boot: 1}}, Extra: card("")}),
 		"tiny: up on overlay")
 }
 
