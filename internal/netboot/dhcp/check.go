@@ -170,8 +170,10 @@ func (s *Server) askAhead(p *pool, link *link) {
 		addrs = append(addrs, n)
 	}
 	p.asking = len(addrs) > 0
+	waiting := p.answered()
 	l.mu.Unlock()
 	if len(addrs) == 0 {
+		call(waiting)
 		return
 	}
 	link.asker.ask(addrs, s.routed(p, link), func(inUse map[uint32]string) {
@@ -183,13 +185,44 @@ func (s *Server) askAhead(p *pool, link *link) {
 				p.ready = append(p.ready, checked{n, w.now})
 			}
 		}
+		waiting := p.answered()
 		l.mu.Unlock()
 		for n, by := range inUse {
 			w.lines = append(w.lines, l.conflict(p, n, by, w.now)...)
 			s.inUse(w, n, by)
 		}
 		s.flush(w)
+		call(waiting)
 	})
+}
+
+// later calls again when the addresses that are being asked for are known: a
+// small pool is asked for whole, and has none to give meanwhile. It says no
+// when nothing is being asked, or when too many wait already.
+func (l *Leases) later(p *pool, again func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !p.asking || len(p.waiting) >= stock {
+		return false
+	}
+	p.waiting = append(p.waiting, again)
+	return true
+}
+
+// answered hands over who waits, unless the answers are still out.
+func (p *pool) answered() []func() {
+	if p.asking {
+		return nil
+	}
+	waiting := p.waiting
+	p.waiting = nil
+	return waiting
+}
+
+func call(waiting []func()) {
+	for _, f := range waiting {
+		f()
+	}
 }
 
 // routed says whether a subnet is beyond a router: then ARP does not reach it.

@@ -180,6 +180,8 @@ func (s *Server) discover(r *Request, p *pool, d *Decision, wish *wish, in *inco
 			n = n.text("no address: only machines that are declared get one")
 		case f.why != "":
 			n = n.problem(f.why)
+		case s.Leases.later(p, s.discoverAgain(r, p, d, in)):
+			return
 		default:
 			n = n.problem("no free address in " + p.Prefix.String() + ": make its pool larger, or the leases shorter")
 			s.exhausted(p, w)
@@ -199,6 +201,17 @@ func (s *Server) discover(r *Request, p *pool, d *Decision, wish *wish, in *inco
 		return
 	}
 	s.offer(r, p, d, f.e, in, w)
+}
+
+// discoverAgain is the same DISCOVER, to be looked at later.
+func (s *Server) discoverAgain(r *Request, p *pool, d *Decision, in *incoming) func() {
+	again := *in
+	again.data = nil
+	return func() {
+		w := s.work()
+		s.discover(r, p, d, s.wishAgain(r, d, w, in.link), &again, w, s.event(r, "dhcp.discover"))
+		s.flush(w)
+	}
 }
 
 // offer answers a DISCOVER with an address.

@@ -16,6 +16,7 @@ type pool struct {
 	byClient map[string]*entry
 	ready    []checked     // free addresses that nobody answered for, oldest first
 	asking   bool          // more are being asked for
+	waiting  []func()      // who found none meanwhile: called when the answers are in
 	parked   []uint32      // passed over because they belong to machines
 	noExpiry time.Duration // no lease ends before this: looked at last time the pool was full
 }
