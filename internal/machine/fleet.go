@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -82,9 +83,9 @@ func (f *Fleet) members(c *collector, list *node) {
 }
 
 func (f *Fleet) overridesOf(item *node) (out []override) {
-	for key, target := range map[string]string{"name": "name", "match": "netboot.match", "address": "netboot.address"} {
-		if value := item.get(key); value != nil {
-			out = append(out, f.override(target, value))
+	for _, k := range []struct{ key, target string }{{"name", "name"}, {"match", "netboot.match"}, {"address", "netboot.address"}} {
+		if value := item.get(k.key); value != nil {
+			out = append(out, f.override(k.target, value))
 		}
 	}
 	if set := item.get("set"); set != nil && set.kind == mapKind {
@@ -108,4 +109,19 @@ func (f *Fleet) Load(i int, opt Options) (*Definition, error) {
 	}
 	d.Listed = f.File
 	return d, nil
+}
+
+// Same says whether machine i of the list is what machine j of another, or of
+// an earlier version of it, is: only its line may differ.
+func (f *Fleet) Same(i int, other *Fleet, j int) bool {
+	if f.Base != other.Base || f.name != other.name || len(f.overrides[i]) != len(other.overrides[j]) {
+		return false
+	}
+	for k, o := range f.overrides[i] {
+		p := other.overrides[j][k]
+		if !slices.Equal(o.keys, p.keys) || !o.value.same(p.value) {
+			return false
+		}
+	}
+	return true
 }

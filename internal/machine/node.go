@@ -1,6 +1,9 @@
 package machine
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // kind is what a YAML value is.
 type kind int
@@ -115,4 +118,10 @@ func quote(text string) string {
 		return fmt.Sprintf("%q…", string(r[:most]))
 	}
 	return fmt.Sprintf("%q", text)
+}
+
+// same says whether two values are the same, wherever they are written.
+func (n *node) same(o *node) bool {
+	return n.kind == o.kind && n.text == o.text && n.broken == o.broken && slices.EqualFunc(n.items, o.items, (*node).same) &&
+		slices.EqualFunc(n.pairs, o.pairs, func(a, b pair) bool { return a.key == b.key && a.value.same(b.value) })
 }

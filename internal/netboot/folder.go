@@ -32,9 +32,12 @@ type Folder struct {
 // source is a file of the folder.
 type source struct {
 	stamp    string // of the file and of all that it reads
+	parts    string // of what it reads alone
 	machines []*Machine
-	reads    []string // other files that it is made of
-	plain    bool     // a definition of no network machine
+	listed   *machine.Fleet  // the list that it is, if it is one that is right
+	kept     map[string]bool // machines that are as they were before
+	reads    []string        // other files that it is made of
+	plain    bool            // a definition of no network machine
 	err      error
 }
 
@@ -102,7 +105,7 @@ func (f *Folder) Refresh() (changed []string) {
 			continue
 		}
 		dirty = true
-		s := f.read(name)
+		s := f.read(name, old)
 		if s.err != nil && old != nil { // the last good version
 			s.machines = old.machines
 			s.reads = appendNew(s.reads, old.reads)
@@ -110,8 +113,11 @@ func (f *Folder) Refresh() (changed []string) {
 		}
 		if s.err == nil {
 			for _, m := range s.machines {
-				changed = append(changed, m.Name)
+				if !s.kept[m.Name] {
+					changed = append(changed, m.Name)
+				}
 			}
+			changed = append(changed, s.gone(old)...)
 		}
 		f.files[name] = s
 	}
@@ -168,19 +174,19 @@ func (f *Folder) say(name, text string) {
 	}
 }
 
-// read reads one file.
-func (f *Folder) read(name string) *source {
+// read reads one file. old is what was read of it before, or nil.
+func (f *Folder) read(name string, old *source) *source {
 	s := new(source)
 	list, isList, err := machine.LoadFleet(name)
 	switch {
 	case err != nil:
 		s.err = err
 	case isList:
-		s.list(list, f.opt)
+		s.list(list, old, f.opt)
 	default:
 		s.definition(name, f.opt)
 	}
-	s.stamp = stampOf(name, s.reads)
+	s.stamp, s.parts = stampOf(name, s.reads), stampOf("", s.reads)
 	return s
 }
 
@@ -201,11 +207,25 @@ func (s *source) definition(name string, opt machine.Options) {
 	}
 }
 
-func (s *source) list(list *machine.Fleet, opt machine.Options) {
-	s.reads = []string{list.Base}
+// list reads the machines of a list. One that is written as before, over files
+// that are as before, is taken from the old list: a list is long.
+func (s *source) list(list *machine.Fleet, old *source, opt machine.Options) {
+	s.reads, s.kept = []string{list.Base}, map[string]bool{}
+	was := old.index()
+	if was != nil {
+		s.reads = appendNew(s.reads, old.reads)
+	}
 	var errs []error
 	for i := range list.Machines {
 		load := func() (*machine.Definition, error) { return list.Load(i, opt) }
+		place := list.Machines[i].Pos.String()
+		if j, ok := was[list.Machines[i].Name]; ok && list.Same(i, old.listed, j) {
+			m := *old.machines[j]
+			m.load, m.Place = load, place
+			s.machines = append(s.machines, &m)
+			s.kept[m.Name] = true
+			continue
+		}
 		d, err := load()
 		if err == nil {
 			s.reads = appendNew(s.reads, d.Include)
@@ -216,10 +236,42 @@ func (s *source) list(list *machine.Fleet, opt machine.Options) {
 			continue
 		}
 		m := NewMachine(d, load)
-		m.Place = list.Machines[i].Pos.String()
+		m.Place = place
 		s.machines = append(s.machines, m)
 	}
-	s.err = errors.Join(errs...)
+	if s.err = errors.Join(errs...); s.err == nil {
+		s.listed = list
+	}
+}
+
+// index finds the machines of a list by name. It is nil when what they are made
+// of has changed.
+func (s *source) index() map[string]int {
+	if s == nil || s.listed == nil || s.parts != stampOf("", s.reads) {
+		return nil
+	}
+	at := make(map[string]int, len(s.machines))
+	for i, m := range s.machines {
+		at[m.Name] = i
+	}
+	return at
+}
+
+// gone are the machines that were there before and are no longer.
+func (s *source) gone(old *source) (names []string) {
+	if old == nil {
+		return nil
+	}
+	there := make(map[string]bool, len(s.machines))
+	for _, m := range s.machines {
+		there[m.Name] = true
+	}
+	for _, m := range old.machines {
+		if !there[m.Name] {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 func needsMatch(d *machine.Definition) error {
