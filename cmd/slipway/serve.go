@@ -125,23 +125,28 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 	defer stop()
 	s.Roster, s.Images, s.Sink = folder.Roster, builds, fleet.SinkFunc(e.event)
 	renew := func(names []string) {
+		roster := folder.Roster()
+		ahead := len(roster.Machines()) <= builtAhead
 		for _, name := range names {
-			m := folder.Roster().Named(name)
-			e.declare(ctx, s.Fleet, m)
-			switch {
-			case m == nil:
-			case m.Mode == "ram" && !m.Small:
-				builds.Renew(m)
-			default:
-				small.Renew(m)
+			m := roster.Named(name)
+			if m == nil {
+				continue
+			}
+			declare(s.Fleet, m)
+			if m.Mode == "ram" && !m.Small {
+				builds.Renew(m, ahead)
+			} else {
+				small.Renew(m, ahead)
 			}
 		}
 	}
+	var all []string
 	for _, m := range folder.Roster().Machines() {
-		renew([]string{m.Name})
+		all = append(all, m.Name)
 	}
+	renew(all)
 	go folder.Watch(ctx, func(names []string) {
-		e.say("changed: " + strings.Join(names, ", "))
+		e.say("changed: " + few(names))
 		renew(names)
 	})
 	page := e.page(ctx, s.Pages, flags.port)
@@ -258,23 +263,29 @@ func (e *Env) noteBuild(what string) func(string, *netboot.System, error) {
 	}
 }
 
-// declare makes a machine known before it is heard of.
-func (e *Env) declare(ctx context.Context, f *fleet.Fleet, m *netboot.Machine) {
-	if m == nil {
-		return
+// builtAhead is how many machines a fleet may have whose systems are made before
+// they are asked for. In a larger one the first that is switched on would wait
+// behind all the others.
+const builtAhead = 16
+
+// few names some of many.
+func few(names []string) string {
+	if more := len(names) - 10; more > 1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:10], ", "), more)
 	}
-	err := f.Update(ctx, m.Name, func(n *fleet.Node) error {
+	return strings.Join(names, ", ")
+}
+
+// declare makes a machine known before it is heard of.
+func declare(f *fleet.Fleet, m *netboot.Machine) {
+	f.Declare(m.Name, func(n *fleet.Node) {
 		n.Name, n.Definition, n.Mode = m.Name, m.Place, m.Mode
 		for _, mac := range m.Match.MAC {
 			if mac = strings.ToLower(mac); !slices.Contains(n.Clients, mac) {
 				n.Clients = append(n.Clients, mac)
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		e.say(err.Error())
-	}
 }
 
 // pageActions are what the page's buttons do.

@@ -56,12 +56,12 @@ func (e *Env) serveNodes(ctx context.Context, b *build.Builder, s *netboot.Serve
 
 // Renew makes what a machine is started with and what it fetches, if its
 // definition says so.
-func (n *nodes) Renew(m *netboot.Machine) {
+func (n *nodes) Renew(m *netboot.Machine, ahead bool) {
 	if d, err := m.Definition(); err == nil && d.Netboot != nil && d.Netboot.Installer != nil {
 		return // its installer brings all
 	}
-	n.starts.Renew(m)
-	n.images.Renew(m)
+	n.starts.Renew(m, ahead)
+	n.images.Renew(m, ahead)
 }
 
 // Wait waits until nothing is being made.

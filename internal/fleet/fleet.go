@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -266,14 +267,52 @@ func (f *Fleet) Update(ctx context.Context, id string, change func(*Node) error)
 	f.saving.Lock()
 	defer f.saving.Unlock()
 	f.mu.Lock()
+	c, err := f.change(id, change)
+	if err != nil {
+		f.mu.Unlock()
+		return err
+	}
+	value, err := json.Marshal(c)
+	f.mu.Unlock()
+	if err == nil {
+		_, err = f.store.Write(ctx, Write{tableNodes, c.ID, value, Any})
+	}
+	if err != nil {
+		return fmt.Errorf("writing the record of %s: %w", c.ID, err)
+	}
+	f.hub.Tell(Change{Record: &Record{Table: tableNodes, Key: c.ID}})
+	return nil
+}
+
+// Declare is Update for what the fleet's folder says of a machine: it can be
+// read there again, so nothing waits for the disk, and many are written at once.
+func (f *Fleet) Declare(id string, change func(*Node)) {
+	f.mu.Lock()
+	var was []byte
+	if n := f.find(id); n != nil {
+		was, _ = json.Marshal(n)
+	}
+	c, err := f.change(id, func(n *Node) error { change(n); return nil })
+	if err == nil {
+		if is, _ := json.Marshal(c); bytes.Equal(was, is) {
+			f.mu.Unlock()
+			return
+		}
+		f.dirty[c.ID] = true
+	}
+	f.mu.Unlock()
+	f.hub.Tell(Change{Record: &Record{Table: tableNodes, Key: id}})
+}
+
+// change puts a changed copy in the place of a machine; f.mu is held.
+func (f *Fleet) change(id string, change func(*Node) error) (*Node, error) {
 	n := f.find(id)
 	if n == nil {
 		n = &Node{ID: id}
 	}
 	c := n.Clone()
 	if err := change(&c); err != nil {
-		f.mu.Unlock()
-		return err
+		return nil, err
 	}
 	c.ID = n.ID
 	for i := range c.Clients {
@@ -291,16 +330,7 @@ func (f *Fleet) Update(ctx context.Context, id string, change func(*Node) error)
 		}
 		f.clients[mac] = c.ID
 	}
-	value, err := json.Marshal(&c)
-	f.mu.Unlock()
-	if err == nil {
-		_, err = f.store.Write(ctx, Write{tableNodes, c.ID, value, Any})
-	}
-	if err != nil {
-		return fmt.Errorf("writing the record of %s: %w", c.ID, err)
-	}
-	f.hub.Tell(Change{Record: &Record{Table: tableNodes, Key: c.ID}})
-	return nil
+	return &c, nil
 }
 
 // leave takes a hardware address from a node that no longer owns it; an

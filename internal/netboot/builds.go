@@ -54,10 +54,14 @@ func (b *Builds) RAM(_ context.Context, m *Machine) (*System, error) {
 	return nil, fmt.Errorf("the system of %s: %w", m.Name, ErrMaking)
 }
 
-// Renew makes the system of a machine anew, if its definition says so.
-func (b *Builds) Renew(m *Machine) {
+// Renew makes the system of a machine anew, if its definition says so. One that
+// was never asked for is made ahead, or left until it is.
+func (b *Builds) Renew(m *Machine, ahead bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !ahead && b.made[m.Name] == nil {
+		return
+	}
 	if state := b.made[m.Name]; state != nil && state.busy {
 		state.again = true
 		return

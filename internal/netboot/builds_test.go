@@ -26,7 +26,7 @@ func TestBuilds(t *testing.T) {
 	}
 	for _, step := range []struct{ makes, want string }{{"1", "1"}, {"2", "2"}, {"broken", "2"}, {"3", "3"}} {
 		version.Store(step.makes)
-		b.Renew(m)
+		b.Renew(m, true)
 		b.Wait()
 		if s, err := b.RAM(t.Context(), m); err != nil || s.Version != step.want {
 			t.Errorf("after %s: %+v, %v; want %s", step.makes, s, err, step.want)
