@@ -14,14 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// laterOn are drivers that no root waits for.
+var laterOn = map[string]bool{"virtio_rng": true}
+
 // loader loads kernel modules of the present root. It is safe for parallel use.
 type loader struct {
 	tree *modules.Tree   // nil: a kernel without modules
 	only map[string]bool // for devices, only these; nil: all that there are
 
-	mu   sync.Mutex
-	done map[string]*insertion
-	seen map[string]bool // aliases
+	mu    sync.Mutex
+	done  map[string]*insertion
+	seen  map[string]bool // aliases
+	later []string        // drivers of devices that are there, to be loaded when the root is mounted
 }
 
 // insertion is one module on its way into the kernel.
@@ -55,9 +59,34 @@ func (l *loader) load(name string) error {
 		return err
 	}
 	for _, module := range order {
-		err = l.once(module)
+		if module == name || !l.superseded(module) {
+			err = l.once(module)
+		}
 	}
 	return err // of the last: the one that was asked for
+}
+
+// superseded tells of the plain form of a cipher whose form for this processor
+// is loaded. File systems name the cipher alone, which both answer to.
+func (l *loader) superseded(module string) bool {
+	cipher, plain := strings.CutSuffix(module, "_generic")
+	if !plain {
+		return false
+	}
+	for _, other := range l.tree.Resolve("crypto-" + cipher) {
+		l.mu.Lock()
+		in := l.done[other]
+		l.mu.Unlock()
+		if in == nil || other == module {
+			continue
+		}
+		<-in.over
+		// A processor without the instructions refuses, which is no error.
+		if _, err := os.Stat("/sys/module/" + other); in.err == nil && err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // once inserts a module, or waits for somebody who does it at the moment.
@@ -124,6 +153,25 @@ func (l *loader) device(alias string) {
 		if l.only != nil && !l.only[name] {
 			continue
 		}
+		if laterOn[name] {
+			l.mu.Lock()
+			l.later = append(l.later, name)
+			l.mu.Unlock()
+			continue
+		}
+		if err := l.load(name); err != nil {
+			say("%v", err)
+		}
+	}
+}
+
+// rest loads the drivers that were put off.
+func (l *loader) rest() {
+	l.mu.Lock()
+	names := l.later
+	l.later = nil
+	l.mu.Unlock()
+	for _, name := range names {
 		if err := l.load(name); err != nil {
 			say("%v", err)
 		}

@@ -54,7 +54,7 @@ func (a *assembly) initrdInputs(k *booted, opt initramfs.Options) hash.Hash {
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "initramfs %s\n%x\n%q %q %q %q %v\n%s\n", cacheVersion, sha256.Sum256(opt.Helper),
-		opt.Version, opt.Set, opt.Modules, opt.Optional, a.knowsZstd(k), config)
+		opt.Version, opt.Set, opt.Modules, opt.Optional, opt.Compress != nil && a.knowsZstd(k), config)
 	for i := range a.Manifest.Entries {
 		e := &a.Manifest.Entries[i]
 		if goesIn(e.Path, opt.Version) {

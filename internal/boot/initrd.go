@@ -108,7 +108,10 @@ func (a *assembly) distroInitrd(k *booted) (*blob, error) {
 // come from.
 func (a *assembly) initrdOptions(k *booted, set string) (fs.FS, initramfs.Options) {
 	root, modular := a.modulesOf(k)
-	opt := initramfs.Options{Version: k.Version, Helper: a.Helper, Decompress: decompress, Compress: a.packer(k), Config: a.helperConfig(set)}
+	opt := initramfs.Options{Version: k.Version, Helper: a.Helper, Decompress: decompress, Config: a.helperConfig(set)}
+	if set != "vm" { // which the host hands over as it is: unpacking would only take the machine's time
+		opt.Compress = a.packer(k)
+	}
 	if modular { // else all that it needs is part of the kernel
 		opt.Set = set
 		opt.Modules = append(a.rootModules(set), k.key.Modules...)

@@ -233,7 +233,7 @@ func (o *one) ready(ctx context.Context, m *supervisor.Machine) (*supervisor.Mac
 		return m, err
 	}
 	if !next.Running() {
-		return next, fmt.Errorf("the machine ended while it started: %s", next.Reason)
+		return next, o.showing(ctx, next, fmt.Errorf("the machine ended while it started: %s", next.Reason))
 	}
 	return next, nil
 }
@@ -275,10 +275,18 @@ func (o *one) explain(ctx context.Context, m *supervisor.Machine, failure error)
 		o.Progress.Note(fmt.Sprintf("%s has ended meanwhile: %s", m.Name, now.Reason))
 		failure = fmt.Errorf("the machine has ended: %s; %w", now.Reason, failure)
 	}
-	if o.target == "container" || err != nil {
+	if err != nil {
 		return failure
 	}
-	if lines := now.ConsoleTail(ctx); lines != "" {
+	return o.showing(ctx, now, failure)
+}
+
+// showing adds what a machine with a console of its own showed there last.
+func (o *one) showing(ctx context.Context, m *supervisor.Machine, failure error) error {
+	if o.target == "container" {
+		return failure
+	}
+	if lines := m.ConsoleTail(ctx); lines != "" {
 		return fmt.Errorf("%w; the console's last lines:\n%s", failure, lines)
 	}
 	return failure
