@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -52,7 +53,7 @@ was last heard. With --json an array, as /api/machines of the page has it.`,
 			w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "NAME\tSTATE\tSTAGE\tPROGRESS\tPROBES\tADDRESS\tHEARD\tPROBLEM")
 			for _, m := range list.Machines {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", plain(m.ID), m.State, m.Stage, progressOf(m), probesOf(m), plain(m.Address), heardOf(m), plain(m.Problem))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", plain(m.ID), m.State, m.Stage, progressOf(m), probesOf(m), plain(m.Address), heardOf(m), plain(cmp.Or(m.Problem, m.Note)))
 			}
 			return w.Flush()
 		},
@@ -116,6 +117,9 @@ func (e *Env) printWhy(d web.Detail, events bool) {
 		}
 	}
 	a := d.Why
+	if a.Note != "" {
+		fmt.Fprintf(out, "%s\n", plain(a.Note))
+	}
 	switch a.State {
 	case fleet.StateProven:
 		fmt.Fprintf(out, "%s is proven.\n", plain(a.Machine))

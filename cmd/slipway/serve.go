@@ -18,13 +18,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/internal/boot"
-	"slipway/internal/build"
 	"slipway/internal/fleet"
 	"slipway/internal/machine"
 	"slipway/internal/netboot"
 	"slipway/internal/netboot/dhcp"
-	"slipway/internal/plan"
 	"slipway/internal/web"
 )
 
@@ -114,16 +111,13 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 		return err
 	}
 	defer closeFleet()
-	builds := e.builds(ctx, b, flags)
-	small, err := e.serveNodes(ctx, b, s, folder.Roster, flags, filepath.Join(b.Store.Dir(), "serve"))
+	nodes, err := e.serveNodes(ctx, b, s, folder.Roster, flags, filepath.Join(b.Store.Dir(), "serve"))
 	if err != nil {
 		return err
 	}
-	builds.Other = small
-	defer small.Wait()
-	defer builds.Wait()
+	defer nodes.Wait()
 	defer stop()
-	s.Roster, s.Images, s.Sink = folder.Roster, builds, fleet.SinkFunc(e.event)
+	s.Roster, s.Images, s.Sink = folder.Roster, nodes, fleet.SinkFunc(e.event)
 	renew := func(names []string) {
 		roster := folder.Roster()
 		ahead := len(roster.Machines()) <= builtAhead
@@ -133,11 +127,7 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 				continue
 			}
 			declare(s.Fleet, m)
-			if m.Mode == "ram" && !m.Small {
-				builds.Renew(m, ahead)
-			} else {
-				small.Renew(m, ahead)
-			}
+			nodes.Renew(m, ahead)
 		}
 	}
 	var all []string
@@ -230,25 +220,6 @@ func (f *serveFlags) dhcp(prefix netip.Prefix, link string) (*dhcp.Server, error
 	}
 	s.Subnets = []dhcp.Subnet{subnet}
 	return s, nil
-}
-
-// builds makes the machines' systems.
-func (e *Env) builds(ctx context.Context, b *build.Builder, flags *serveFlags) *netboot.Builds {
-	return &netboot.Builds{
-		Context: ctx,
-		Make: func(ctx context.Context, d *machine.Definition) (*netboot.System, error) {
-			result, err := b.Build(ctx, d, flags.build.options(plan.Bootable))
-			if err != nil {
-				return nil, err
-			}
-			made, err := b.Boot(ctx, result, boot.RAM)
-			if err != nil {
-				return nil, err
-			}
-			return &netboot.System{Version: made.Key, Kernel: made.Kernel, Initrd: made.Initrd, Cmdline: made.Cmdline, Memory: made.Memory}, nil
-		},
-		Note: e.noteBuild(""),
-	}
 }
 
 // noteBuild says that something was made for a machine, or why it was not.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,8 +17,8 @@ import (
 	"slipway/internal/plan"
 )
 
-// nodes is the part of serve that speaks with machines in RAM: what they are
-// started with, and what they are told to do.
+// nodes is the part of serve that knows what machines are started with, what
+// they fetch, and what they are told to do.
 type nodes struct {
 	env     *Env
 	dir     string // the server's folder
@@ -29,9 +28,12 @@ type nodes struct {
 	flags   *serveFlags
 	pubkey  string
 	shelf   node.Shelf
-	starts  *netboot.Builds // kernel and initrd with slipway in it
-	images  *netboot.Builds // what they fetch: a root, or a disk image
+	handler *node.Handler
+	starts  *netboot.Builds // the small system, of machines that are installed
+	images  *netboot.Builds // what machines run: from memory, or a disk image
 }
+
+var _ netboot.Images = (*nodes)(nil)
 
 // serveNodes adds them to a server. Its key lies in dir.
 func (e *Env) serveNodes(ctx context.Context, b *build.Builder, s *netboot.Server, roster func() *netboot.Roster, flags *serveFlags, dir string) (*nodes, error) {
@@ -47,20 +49,29 @@ func (e *Env) serveNodes(ctx context.Context, b *build.Builder, s *netboot.Serve
 		return nil, err
 	}
 	n.starts = &netboot.Builds{Context: ctx, Make: n.makeStart, Note: e.noteBuild("what starts")}
-	n.images = &netboot.Builds{Context: ctx, Make: n.makeImage, Note: e.noteBuild("the image of")}
-	s.Node = &node.Handler{
-		Key: key, Records: node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &n.shelf, Client: node.ClientOf, Offer: n.offer, Inventory: n.inventory,
+	n.images = &netboot.Builds{Context: ctx, Make: n.makeImage, Note: func(name string, s *netboot.System, err error) {
+		what := ""
+		if s != nil && s.Kernel == "" {
+			what = "the image of"
+		}
+		e.noteBuild(what)(name, s, err)
+	}}
+	n.handler = &node.Handler{
+		Key: key, Records: node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &n.shelf, Client: node.ClientOf, Offer: n.offer, Proof: n.proof, Inventory: n.inventory,
 	}
+	s.Node = n.handler
 	return n, nil
 }
 
 // Renew makes what a machine is started with and what it fetches, if its
 // definition says so.
 func (n *nodes) Renew(m *netboot.Machine, ahead bool) {
-	if d, err := m.Definition(); err == nil && d.Netboot != nil && d.Netboot.Installer != nil {
-		return // its installer brings all
+	if m.Mode == "install" { // else what starts it is made when somebody wants it, such as for a rescue
+		if d, err := m.Definition(); err == nil && d.Netboot != nil && d.Netboot.Installer != nil {
+			return // its installer brings all
+		}
+		n.starts.Renew(m, ahead)
 	}
-	n.starts.Renew(m, ahead)
 	n.images.Renew(m, ahead)
 }
 
@@ -70,9 +81,49 @@ func (n *nodes) Wait() {
 	n.images.Wait()
 }
 
-// RAM implements netboot.Images; it is never asked.
-func (n *nodes) RAM(context.Context, *netboot.Machine) (*netboot.System, error) {
-	return nil, errors.New("no system")
+// RAM implements netboot.Images: the newest version, or the last good one in
+// its place.
+func (n *nodes) RAM(ctx context.Context, m *netboot.Machine) (*netboot.System, error) {
+	newest, err := n.images.System(m)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := json.Marshal(newest)
+	if err != nil {
+		return nil, err
+	}
+	c, err := n.handler.Pick(ctx, node.Client{Machine: m.Name}, newest.Version, kept, newest.Within)
+	if err != nil || c.Passed == "" {
+		return newest, err
+	}
+	return keptSystem(c.Version, c.Kept)
+}
+
+// keptSystem is a version that was the newest once.
+func keptSystem(version string, kept json.RawMessage) (*netboot.System, error) {
+	s := new(netboot.System)
+	if err := json.Unmarshal(kept, s); err != nil || s.Version != version {
+		return nil, fmt.Errorf("nothing is kept of version %.12s", version)
+	}
+	for _, file := range []string{s.Kernel, s.Initrd, s.Fetch} {
+		if _, err := os.Stat(file); file != "" && err != nil {
+			return nil, fmt.Errorf("version %.12s is the last good one, and is no longer whole: %w", version, err)
+		}
+	}
+	return s, nil
+}
+
+// proof says what a version has to prove.
+func (n *nodes) proof(ctx context.Context, c node.Client, version string) (*node.Proof, error) {
+	kept, err := n.handler.Kept(ctx, c, version)
+	if err != nil {
+		return nil, err
+	}
+	s, err := keptSystem(version, kept)
+	if err != nil {
+		return nil, err
+	}
+	return &node.Proof{Within: s.Within, Probes: s.Probes}, nil
 }
 
 // Memtest implements netboot.Images.
@@ -90,7 +141,7 @@ func (n *nodes) Node(ctx context.Context, m *netboot.Machine) (*netboot.System, 
 		}
 		m = all[0]
 	}
-	return n.starts.RAM(ctx, m)
+	return n.starts.System(m)
 }
 
 func (n *nodes) build(ctx context.Context, d *machine.Definition, target boot.Target) (*build.Boot, error) {
@@ -101,12 +152,22 @@ func (n *nodes) build(ctx context.Context, d *machine.Definition, target boot.Ta
 	return n.builder.Boot(ctx, r, target)
 }
 
-// makeStart adds slipway to a machine's initramfs.
+// makeStart makes the small system with a machine's kernel.
 func (n *nodes) makeStart(ctx context.Context, d *machine.Definition) (*netboot.System, error) {
 	made, err := n.build(ctx, d, boot.Net)
 	if err != nil {
 		return nil, err
 	}
+	s, err := n.withProgram(made)
+	if err != nil {
+		return nil, err
+	}
+	s.Version, s.Memory = "node-"+made.Key, node.NeedsMemory
+	return s, nil
+}
+
+// withProgram adds slipway to an initramfs.
+func (n *nodes) withProgram(made *build.Boot) (*netboot.System, error) {
 	base, err := os.Open(made.Initrd)
 	if err != nil {
 		return nil, err
@@ -125,21 +186,36 @@ func (n *nodes) makeStart(ctx context.Context, d *machine.Definition) (*netboot.
 		os.Remove(out.Name())
 		return nil, err
 	}
-	return &netboot.System{Version: "node-" + made.Key, Kernel: made.Kernel, Initrd: name, Cmdline: node.Cmdline(made.Cmdline, ""), Memory: node.NeedsMemory}, nil
+	return &netboot.System{Version: made.Key, Kernel: made.Kernel, Initrd: name, Cmdline: node.Cmdline(made.Cmdline, ""), Memory: made.Memory}, nil
 }
 
-// makeImage makes what the program fetches; the version is the key of the
-// store, which keeps old ones until they are collected.
+// makeImage makes what a machine runs; the version is the key of the store,
+// which keeps old ones until they are collected.
 func (n *nodes) makeImage(ctx context.Context, d *machine.Definition) (*netboot.System, error) {
-	target := boot.NetRoot
-	if !d.Netboot.RAM() {
-		target = boot.Disk
+	target := boot.Disk
+	switch {
+	case d.Netboot.RAM() && d.Netboot.Small():
+		target = boot.NetRoot
+	case d.Netboot.RAM():
+		target = boot.RAM
 	}
 	made, err := n.build(ctx, d, target)
 	if err != nil {
 		return nil, err
 	}
-	return &netboot.System{Version: made.Key, Memory: made.Memory}, nil
+	if target == boot.Disk {
+		return &netboot.System{Version: made.Key, Needs: made.Memory, Fetch: made.Disk}, nil
+	}
+	s, err := n.withProgram(made)
+	if err != nil {
+		return nil, err
+	}
+	s.Within = d.Netboot.Patience()
+	s.Probes, _ = node.Provable(d.Probes)
+	if target == boot.NetRoot {
+		s.Fetch, s.Needs, s.Memory = made.Root, made.Memory, node.NeedsMemory
+	}
+	return s, nil
 }
 
 // askAgain is how soon a machine that only waits asks again.
@@ -165,25 +241,30 @@ func (n *nodes) offer(ctx context.Context, c node.Client, q *node.Question) (*no
 		o.Mode = node.DoRescue
 		return o, nil
 	}
-	kind, file := "squashfs", "root"
+	kind := "squashfs"
 	if m.Mode == "install" {
-		o.Mode, o.Disk, kind, file = node.DoInstall, d.Netboot.Disk, "raw", "disk.raw"
+		o.Mode, o.Disk, kind = node.DoInstall, d.Netboot.Disk, "raw"
 	}
-	system, err := n.images.RAM(ctx, m)
+	newest, err := n.images.System(m)
 	if err != nil {
 		return nil, err
 	}
-	o.Version = system.Version
-	o.Artefacts = func(version string) (*node.Artefacts, error) {
-		dir, ok := n.builder.Store.Image(version)
-		if !ok {
-			return nil, fmt.Errorf("the store has it no longer: %w", fs.ErrNotExist)
+	o.Version = newest.Version
+	if o.Kept, err = json.Marshal(newest); err != nil {
+		return nil, err
+	}
+	o.Artefacts = func(version string, kept json.RawMessage) (*node.Artefacts, error) {
+		s := newest
+		if version != newest.Version {
+			if s, err = keptSystem(version, kept); err != nil {
+				return nil, err
+			}
 		}
-		a, err := n.shelf.Add(ctx, filepath.Join(dir, file), kind)
+		a, err := n.shelf.Add(ctx, s.Fetch, kind)
 		if err != nil {
 			return nil, err
 		}
-		return &node.Artefacts{Image: a, Memory: system.Memory}, nil
+		return &node.Artefacts{Image: a, Memory: s.Needs}, nil
 	}
 	return o, nil
 }

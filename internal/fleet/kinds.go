@@ -42,6 +42,9 @@ const (
 	KindNodeLog       = "node.log"       // a line of its log (syslog, hook); fields severity, program
 	KindConsole       = "console"        // a line of its console
 
+	KindProven = "version.proven" // a system in RAM proved itself; fields version
+	KindBack   = "version.back"   // the last good version is handed out, not the newest; fields version, passed
+
 	KindInstallBegin = "install.begin"  // an installer begins to write
 	KindInstallDone  = "install.done"   // all is written and read back
 	KindInstallFail  = "install.failed" // Problem says why
@@ -67,6 +70,7 @@ const (
 	FieldCause       = "cause"  // one of the Cause names, where the reporter knows it
 	FieldProbe       = "probe"
 	FieldVersion     = "version"  // digest or name of what runs or is served
+	FieldPassed      = "passed"   // version that is not handed out
 	FieldMemory      = "memory"   // bytes of RAM
 	FieldNeed        = "need"     // bytes of RAM, or whatever else was asked for
 	FieldDisk        = "disk"     // the selector that matched nothing

@@ -34,6 +34,7 @@ type Node struct {
 	ServedAt  time.Time `json:"served_at,omitzero"`  // when
 	Good      string    `json:"good,omitempty"`      // the last version that proved itself
 	Bad       []string  `json:"bad,omitempty"`       // versions that did not, the latest last
+	Passed    string    `json:"passed,omitempty"`    // the newest version, if this boot was given Good in its place
 	OneTime   string    `json:"one_time,omitempty"`  // what the next boot shall do instead: install, rescue, memtest ...
 	Installed string    `json:"installed,omitempty"` // version on its disk, by evidence
 	Inventory bool      `json:"inventory,omitempty"` // its hardware is known: Fleet.Inventory has it
@@ -102,6 +103,7 @@ func (n *Node) apply(e Event) {
 		n.Boots++
 		n.BootTime, n.Stage, n.Stages = e.Time, "", nil
 		n.Problem, n.Cause, n.Progress, n.Probes = "", "", nil, nil
+		n.Passed = ""
 	}
 	if stage != "" {
 		n.reach(stage, e)
@@ -148,6 +150,9 @@ func (n *Node) note(e Event) {
 	}
 	if e.Kind == KindProbeOK || e.Kind == KindProbeFail {
 		n.probe(Probe{e.Fields[FieldProbe], e.Kind == KindProbeOK, e.Problem, e.Time})
+	}
+	if e.Kind == KindBack {
+		n.Passed = e.Fields[FieldPassed]
 	}
 	if e.Kind == KindInstallDone {
 		n.Installed, n.InstallAt = e.Fields[FieldVersion], e.Time

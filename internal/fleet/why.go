@@ -16,6 +16,7 @@ type Answer struct {
 	Text    string    `json:"text,omitempty"`    // the cause in one sentence
 	Detail  string    `json:"detail,omitempty"`  // what was seen
 	Cure    string    `json:"cure,omitempty"`    // what to do, one sentence
+	Note    string    `json:"note,omitempty"`    // what should be known beside that
 }
 
 // States of an Answer.
@@ -49,6 +50,9 @@ func Why(machine string, events []Event, now time.Time) Answer {
 	a := Answer{Machine: machine, Reached: b.Reached(), Missing: missing(b), Since: b.Last}
 	if a.Since.IsZero() {
 		a.Since = b.Start
+	}
+	if e := b.any(KindBack); e != nil {
+		a.Note = "it was given " + e.Text
 	}
 	if a.Missing == "" {
 		a.State = StateProven

@@ -9,7 +9,7 @@ import (
 	"slipway/internal/machine"
 )
 
-// Builds is an Images that makes systems when they are first needed, and again
+// Builds makes systems when they are first needed, and again
 // when their definition changes. Until a new version is there the old one is
 // served; one that cannot be made leaves the old one in place. Systems are made
 // one at a time.
@@ -17,8 +17,6 @@ type Builds struct {
 	Context context.Context // ends what is being made
 	// Make makes the system of a definition. It may take its time.
 	Make func(context.Context, *machine.Definition) (*System, error)
-	// Other gives what does not depend on a machine; nil: there is nothing.
-	Other Images
 	// Note is told of every system that was made, or could not be.
 	Note func(machine string, s *System, err error)
 
@@ -36,10 +34,8 @@ type made struct {
 	again  bool // it changed while it was being made
 }
 
-var _ Images = (*Builds)(nil)
-
-// RAM gives the system that is there, or begins to make it.
-func (b *Builds) RAM(_ context.Context, m *Machine) (*System, error) {
+// System gives the system that is there, or begins to make it.
+func (b *Builds) System(m *Machine) (*System, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	state := b.made[m.Name]
@@ -119,19 +115,3 @@ func (b *Builds) makeOne(m *Machine) (*System, error) {
 
 // Wait waits until nothing is being made.
 func (b *Builds) Wait() { b.tasks.Wait() }
-
-// Node is what Other has.
-func (b *Builds) Node(ctx context.Context, m *Machine) (*System, error) {
-	if b.Other == nil {
-		return nil, errors.New("this server has no system for installing and for repairs")
-	}
-	return b.Other.Node(ctx, m)
-}
-
-// Memtest is what Other has.
-func (b *Builds) Memtest(ctx context.Context, firmware string) (*System, error) {
-	if b.Other == nil {
-		return nil, errors.New("this server has no memory test")
-	}
-	return b.Other.Memtest(ctx, firmware)
-}

@@ -21,28 +21,25 @@ func TestBuilds(t *testing.T) {
 		return nil, errors.New("no such package")
 	}}
 	m := &Machine{Name: "a", load: func() (*machine.Definition, error) { return &machine.Definition{Name: "a"}, nil }}
-	if _, err := b.RAM(t.Context(), m); !errors.Is(err, ErrMaking) {
+	if _, err := b.System(m); !errors.Is(err, ErrMaking) {
 		t.Fatalf("at first: %v", err)
 	}
 	for _, step := range []struct{ makes, want string }{{"1", "1"}, {"2", "2"}, {"broken", "2"}, {"3", "3"}} {
 		version.Store(step.makes)
 		b.Renew(m, true)
 		b.Wait()
-		if s, err := b.RAM(t.Context(), m); err != nil || s.Version != step.want {
+		if s, err := b.System(m); err != nil || s.Version != step.want {
 			t.Errorf("after %s: %+v, %v; want %s", step.makes, s, err, step.want)
 		}
-	}
-	if _, err := b.Node(t.Context(), m); err == nil {
-		t.Error("a system for installing came from nowhere")
 	}
 }
 
 func TestBuildsFail(t *testing.T) {
 	b := &Builds{Context: t.Context(), Make: func(context.Context, *machine.Definition) (*System, error) { return nil, errors.New("no such package") }}
 	m := &Machine{Name: "a", load: func() (*machine.Definition, error) { return &machine.Definition{Name: "a"}, nil }}
-	b.RAM(t.Context(), m)
+	b.System(m)
 	b.Wait()
-	if _, err := b.RAM(t.Context(), m); err == nil || errors.Is(err, ErrMaking) {
+	if _, err := b.System(m); err == nil || errors.Is(err, ErrMaking) {
 		t.Errorf("got %v, want why it cannot be made", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slipway/internal/fleet"
 	boothttp "slipway/internal/netboot/http"
 	"slipway/internal/netboot/ipxe"
+	"slipway/internal/netboot/token"
 )
 
 // script decides what a machine boots, and writes that down for iPXE. machine
@@ -106,12 +107,28 @@ func (a *answer) note(entry string) {
 
 // ram starts the machine's system in memory.
 func (a *answer) ram(ctx context.Context) []byte {
-	if a.m.Small && a.s.Node != nil {
-		return a.node(ctx, "fetches its system", "")
-	}
 	system, err := a.s.Images.RAM(ctx, a.m)
-	return a.start(system, err, "starts from memory", "")
+	var words []string
+	if err == nil && system.Fetch != "" {
+		words = append(words, a.nodeWord())
+	}
+	if err == nil && system.Within > 0 {
+		words = append(words, "slipway.prove="+a.s.base(a.call.Local)+"/n/"+a.proofToken(system)+"/", "slipway.version="+system.Version)
+	}
+	return a.start(system, err, "starts from memory", strings.Join(words, " "))
 }
+
+// proofToken lets the running system prove itself, from whatever address it
+// has then, and do nothing else.
+func (a *answer) proofToken(system *System) string {
+	return a.s.tokens.Mint(token.Claim{
+		Client: a.call.Claim.Client, Xid: a.call.Claim.Xid, Machine: a.m.Name, UUID: a.call.Claim.UUID,
+		Expires: a.s.now().Add(system.Within + proofGrace), Only: token.OnlyProve,
+	})
+}
+
+// proofGrace is how long after its time a proof is still heard.
+const proofGrace = 24 * time.Hour
 
 // install starts the installer if the machine was granted to be installed, and
 // its disk otherwise.
@@ -179,11 +196,16 @@ func (a *answer) foundNoDisk() bool {
 // node starts the small system, which is told what to do when it asks.
 func (a *answer) node(ctx context.Context, what, do string) []byte {
 	system, err := a.s.Images.Node(ctx, a.m)
-	more := "slipway.node=" + a.s.base(a.call.Local) + "/n/" + a.call.Token + "/"
+	more := a.nodeWord()
 	if do != "" {
 		more += " slipway.do=" + do
 	}
 	return a.start(system, err, what, more)
+}
+
+// nodeWord names the server to the small system.
+func (a *answer) nodeWord() string {
+	return "slipway.node=" + a.s.base(a.call.Local) + "/n/" + a.call.Token + "/"
 }
 
 // unknown has an unknown machine tell what it is made of, where there is a
@@ -193,7 +215,7 @@ func (a *answer) unknown(ctx context.Context, f Facts) []byte {
 	if a.s.Node != nil {
 		system, err := a.s.Images.Node(ctx, nil)
 		if err == nil || errors.Is(err, ErrMaking) {
-			return a.start(system, err, "tells the server what it is made of", "slipway.node="+a.s.base(a.call.Local)+"/n/"+a.call.Token+"/")
+			return a.start(system, err, "tells the server what it is made of", a.nodeWord())
 		}
 	}
 	return ipxe.Stop(a.m.Name, 30*time.Second, a.again,

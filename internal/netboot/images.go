@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
+	"slipway/internal/machine"
 )
 
 // System is what a machine boots: a kernel and its initrd.
@@ -14,13 +17,23 @@ type System struct {
 	Cmdline string
 	Memory  int64 // bytes without which it cannot run; 0: not known
 	Secret  bool  // it holds secrets: only the machine itself gets it, once
+
+	// Fetch is the file that the initrd fetches, and Needs the memory that the
+	// machine needs with it; empty: the initrd holds all.
+	Fetch string
+	Needs int64
+	// Within is how long this version may take to prove itself, by Probes; 0:
+	// nobody wants a proof.
+	Within time.Duration
+	Probes []machine.Probe
 }
 
 // Images makes what machines boot. Its methods may be called by many at once
 // and answer at once: what is not there yet is being made, and the error says
 // so (ErrMaking) or why it cannot be made.
 type Images interface {
-	// RAM is the system that the machine runs from memory.
+	// RAM is the system that the machine runs from memory: the newest, or the
+	// last that proved itself. It is asked once for each start.
 	RAM(ctx context.Context, m *Machine) (*System, error)
 	// Node is the small system that looks at a machine, installs and repairs
 	// it, see package node. m is nil for an unknown machine.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"time"
 
 	"slipway/internal/fleet"
@@ -29,6 +30,7 @@ type Row struct {
 	ProbesOK   int        `json:"probes_ok"`
 	Probes     int        `json:"probes"`
 	Approved   bool       `json:"approved,omitempty"`
+	Note       string     `json:"note,omitempty"` // what should be known beside the state
 }
 
 // stuckAfter is how long a machine on its way may be silent before the list
@@ -38,6 +40,9 @@ const stuckAfter = 3 * time.Minute
 func (s *Server) row(n *fleet.Node, now time.Time) Row {
 	r := Row{ID: n.ID, Name: n.Name, Definition: n.Definition, Mode: n.Mode, Stage: n.Stage, Rank: fleet.Rank(n.Stage), Address: n.Address,
 		Clients: n.Clients, Problem: n.Problem, Text: n.Text, Probes: len(n.Probes), Approved: n.Approved}
+	if n.Passed != "" {
+		r.Note = fmt.Sprintf("was given the last good version: %.12s did not prove itself", n.Passed)
+	}
 	if !n.LastHeard.IsZero() {
 		r.Heard = &n.LastHeard
 	}

@@ -3,6 +3,7 @@ package netnode
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -28,7 +29,7 @@ func TestBootNodeInstall(t *testing.T) {
 		asked++
 		serial := map[bool]string{true: "serial:NOTHERE", false: "serial:INSTALLME"}[asked == 1]
 		return &node.Offer{Machine: "node1", Mode: node.DoInstall, Version: "v1", Disk: serial,
-			Artefacts: func(string) (*node.Artefacts, error) { return &node.Artefacts{Image: disk}, nil }}, nil
+			Artefacts: func(string, json.RawMessage) (*node.Artefacts, error) { return &node.Artefacts{Image: disk}, nil }}, nil
 	}
 	b.refuse = func(r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/report") {

@@ -1,6 +1,7 @@
 package netnode
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -17,7 +18,9 @@ func TestBootNodeRAM(t *testing.T) {
 	root := b.shelve(made.Root, "squashfs")
 	b.offer = func(*node.Question) (*node.Offer, error) {
 		return &node.Offer{Machine: "node1", Mode: node.DoRAM, Version: "v1", Within: time.Minute,
-			Artefacts: func(string) (*node.Artefacts, error) { return &node.Artefacts{Image: root, Memory: made.Memory}, nil }}, nil
+			Artefacts: func(string, json.RawMessage) (*node.Artefacts, error) {
+				return &node.Artefacts{Image: root, Memory: made.Memory}, nil
+			}}, nil
 	}
 	initrd := b.initrd(made.Initrd, node.Config{})
 	b.boots(b.vm(qemu.Config{

@@ -1,6 +1,7 @@
 package netnode
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"testing"
 	"time"
@@ -35,7 +36,9 @@ func TestBootNodeStaticStick(t *testing.T) {
 	root := b.shelve(made.Root, "squashfs")
 	b.offer = func(*node.Question) (*node.Offer, error) {
 		return &node.Offer{Machine: "node1", Mode: node.DoRAM, Version: "v1", Within: time.Minute,
-			Artefacts: func(string) (*node.Artefacts, error) { return &node.Artefacts{Image: root, Memory: made.Memory}, nil }}, nil
+			Artefacts: func(string, json.RawMessage) (*node.Artefacts, error) {
+				return &node.Artefacts{Image: root, Memory: made.Memory}, nil
+			}}, nil
 	}
 	w := kit.SharedWorld(t)
 	out := filepath.Join(b.dir, "stick.raw")

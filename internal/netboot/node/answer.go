@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -10,9 +11,11 @@ type Offer struct {
 	Machine string // name; empty: unknown
 	Mode    string // DoRAM, DoInstall, DoRescue or DoInventory
 	Version string // the newest
-	// Artefacts gives what a version is made of; it is asked when the decision
-	// is kept already.
-	Artefacts func(version string) (*Artefacts, error)
+	// Kept is what the server must know of that version to hand it out again.
+	Kept json.RawMessage
+	// Artefacts gives what a version is made of, from what was kept of it; it is
+	// asked when the decision is kept already.
+	Artefacts func(version string, kept json.RawMessage) (*Artefacts, error)
 
 	Disk    string        // install: selector
 	Recover bool          // install: an empty disk needs no grant
@@ -67,7 +70,11 @@ func (r *Record) Answer(o *Offer, q *Question, now time.Time) (*Order, error) {
 	order := &Order{Machine: o.Machine, Nonce: q.Nonce, Issued: now, SSHKeys: o.SSHKeys, Retry: o.Retry}
 	switch o.Mode {
 	case DoRAM:
-		order.Version, order.Why = r.Choose(o.Version, o.Within, now)
+		choice, ok := r.started(q.Started, o.Version)
+		if !ok {
+			choice = r.Choose(o.Version, o.Kept, o.Within, now)
+		}
+		order.Version, order.Why, order.choice = choice.Version, choice.Why, choice
 		order.Do = map[bool]string{false: DoRAM, true: DoKexec}[o.Kexec]
 		return order, nil
 	case DoInstall:
@@ -128,7 +135,7 @@ func (o *Order) complete(offer *Offer) error {
 	if o.Do != DoRAM && o.Do != DoKexec && o.Do != DoInstall {
 		return nil
 	}
-	a, err := offer.Artefacts(o.Version)
+	a, err := offer.Artefacts(o.Version, o.choice.Kept)
 	if err != nil {
 		return fmt.Errorf("finding version %s of %s: %w", short(o.Version), offer.Machine, err)
 	}

@@ -18,6 +18,10 @@ const (
 	WordServer = "slipway.node" // address of the server, with the token: http://192.0.2.1/n/TOKEN/
 	WordDo     = "slipway.do"   // what was chosen in a menu: rescue
 	WordErase  = "slipway.erase"
+	// WordProve is the address at which the system proves itself that the kernel
+	// belongs to, with a token for that alone; WordVersion is its version.
+	WordProve   = "slipway.prove"
+	WordVersion = "slipway.version"
 )
 
 // NeedsMemory is what the program needs beside what it fetches, in bytes.

@@ -25,6 +25,8 @@ type fakeMachine struct {
 	dir  string
 	free int64
 	got  []string // what became of it
+
+	prove *staying // what stays behind
 }
 
 func newMachine(t *testing.T) *fakeMachine {
@@ -70,10 +72,13 @@ func (m *fakeMachine) scanner() *Scanner {
 	return &Scanner{Sys: at("sys"), Dev: at("dev"), Proc: at("proc"), Root: at("root")}
 }
 
-func (m *fakeMachine) HandOver(root string) error { m.got = append(m.got, "ram "+root); return nil }
-func (m *fakeMachine) Restart() error             { m.got = append(m.got, "restart"); return nil }
-func (m *fakeMachine) Free() int64                { return m.free }
-func (m *fakeMachine) Root() string               { return "root.squashfs" }
+func (m *fakeMachine) HandOver(root string, prove *staying) error {
+	m.got, m.prove = append(m.got, "ram "+root), prove
+	return nil
+}
+func (m *fakeMachine) Restart() error { m.got = append(m.got, "restart"); return nil }
+func (m *fakeMachine) Free() int64    { return m.free }
+func (m *fakeMachine) Root() string   { return "root.squashfs" }
 func (m *fakeMachine) Kexec(k, i, words string) error {
 	m.got = append(m.got, "kexec "+words)
 	return nil

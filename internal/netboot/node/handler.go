@@ -13,6 +13,7 @@ import (
 
 	"slipway/internal/fleet"
 	boothttp "slipway/internal/netboot/http"
+	"slipway/internal/netboot/token"
 )
 
 // Client is the machine that a token belongs to.
@@ -20,11 +21,13 @@ type Client struct {
 	Machine string // name; empty: unknown
 	MAC     string
 	Address string
+	Only    string // what the token is for alone, see token.Claim
 }
 
 // Errors with which Handler.Client refuses a token.
 var (
-	ErrToken = errors.New("the token is not valid for this client")
+	ErrToken     = errors.New("the token is not valid for this client")
+	errProveOnly = errors.New("the token of a running system fetches nothing")
 )
 
 // ClientOf is a Handler's Client below our HTTP server, which has checked the
@@ -34,13 +37,14 @@ func ClientOf(r *http.Request, _ string) (Client, error) {
 	if c.Token == "" {
 		return Client{}, ErrToken
 	}
-	return Client{Machine: c.Claim.Machine, MAC: c.Claim.Client, Address: c.From.String()}, nil
+	return Client{Machine: c.Claim.Machine, MAC: c.Claim.Client, Address: c.From.String(), Only: c.Claim.Only}, nil
 }
 
 // Handler answers what machines ask and tell below /n/TOKEN/:
 //
 //	POST order      a Question; the answer is a signed Order
 //	POST report     a Report
+//	POST proof      what a system that runs has to prove; the answer is a signed Proof
 //	POST log        lines of text, as they come
 //	GET  a/...      the files that orders name, if there is a Shelf
 type Handler struct {
@@ -54,6 +58,8 @@ type Handler struct {
 	Sink    fleet.Sink
 	Now     func() time.Time // default time.Now
 	Shelf   *Shelf           // served below a/; nil: orders name files elsewhere
+	// Proof is what a version has to prove; nil: nobody wants a proof.
+	Proof func(ctx context.Context, c Client, version string) (*Proof, error)
 	// Inventory is told what each machine is made of; it may be nil.
 	Inventory func(ctx context.Context, c Client, h *Hardware) error
 }
@@ -64,15 +70,20 @@ const maxBody = 1 << 20
 // ServeHTTP implements http.Handler for paths /n/TOKEN/WHAT.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest, ok := strings.CutPrefix(r.URL.Path, "/n/")
-	token, what, _ := strings.Cut(rest, "/")
-	if !ok || token == "" {
+	word, what, _ := strings.Cut(rest, "/")
+	if !ok || word == "" {
 		http.NotFound(w, r)
 		return
 	}
-	c, err := h.Client(r, token)
+	c, err := h.Client(r, word)
 	if err != nil {
 		h.record(c, fleet.Event{Kind: fleet.KindHTTPRefused, Problem: err.Error(), Fields: map[string]string{"path": what}})
 		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	if c.Only == token.OnlyProve && what != "proof" && what != "report" && what != "log" {
+		h.record(c, fleet.Event{Kind: fleet.KindHTTPRefused, Problem: errProveOnly.Error(), Fields: map[string]string{"path": what}})
+		http.Error(w, errProveOnly.Error(), http.StatusForbidden)
 		return
 	}
 	if file, ok := strings.CutPrefix(what, "a/"); ok && h.Shelf != nil {
@@ -91,6 +102,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve := map[string]func(context.Context, http.ResponseWriter, Client, []byte) error{
 		"order": h.order, "report": h.report, "log": h.log,
 	}[what]
+	if what == "proof" && h.Proof != nil && c.Machine != "" {
+		serve = h.proof
+	}
 	if serve == nil {
 		http.NotFound(w, r)
 		return
@@ -142,6 +156,7 @@ func (h *Handler) order(ctx context.Context, w http.ResponseWriter, c Client, bo
 			return err
 		}
 	}
+	order.Prove = h.Proof != nil && order.Do == DoRAM
 	if err := order.complete(offer); err != nil {
 		return err
 	}
@@ -157,6 +172,7 @@ func (h *Handler) order(ctx context.Context, w http.ResponseWriter, c Client, bo
 	h.record(c, fleet.Event{Kind: fleet.KindNodeInventory, Text: q.Hardware.String()})
 	h.record(c, fleet.Event{Kind: fleet.KindNodeInit, Stage: fleet.StageInit, Text: strings.TrimSpace(order.Do + ": " + order.Why), Problem: q.Tried,
 		Fields: map[string]string{"do": order.Do, fleet.FieldVersion: order.Version, fleet.FieldMemory: fmt.Sprint(q.Hardware.Memory)}})
+	h.fellBack(c, order.choice)
 	w.Header().Set("Content-Type", "application/json")
 	_, err = w.Write(data)
 	return err
@@ -175,13 +191,19 @@ func (h *Handler) report(ctx context.Context, w http.ResponseWriter, c Client, b
 				rec.use(r.Installed, "the installer's report", h.now())
 			}
 			if r.Proven != "" {
-				rec.Prove(r.Proven)
+				return r.proven(rec)
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
+	}
+	if r.Proven == "" && r.Stage == fleet.StageProven {
+		r.Stage = "" // only a version is proven
+	}
+	if r.Probe != "" {
+		r.Fields = map[string]string{fleet.FieldProbe: r.Probe}
 	}
 	h.record(c, fleet.Event{Kind: r.kind(), Stage: r.Stage, Text: r.Text, Problem: r.Problem, Bytes: r.Bytes, Total: r.Total, Fields: r.Fields})
 	w.WriteHeader(http.StatusNoContent)
@@ -194,6 +216,12 @@ func (r *Report) kind() string {
 	switch {
 	case r.Installed != nil:
 		return fleet.KindInstallDone
+	case r.Proven != "":
+		return fleet.KindProven
+	case r.Probe != "" && r.Problem != "":
+		return fleet.KindProbeFail
+	case r.Probe != "":
+		return fleet.KindProbeOK
 	case r.Problem != "" && install:
 		return fleet.KindInstallFail
 	case r.Problem != "":

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -52,7 +53,7 @@ func installing(t *testing.T) (w *world, image, target, other string) {
 	if err := os.WriteFile(other, bytes.Repeat([]byte("do not touch "), 1<<16), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.offer = &Offer{Machine: "node", Mode: DoInstall, Version: "v1", Disk: "serial:INSTALLME", Artefacts: func(string) (*Artefacts, error) { return &Artefacts{Image: a}, nil }}
+	w.offer = &Offer{Machine: "node", Mode: DoInstall, Version: "v1", Disk: "serial:INSTALLME", Artefacts: func(string, json.RawMessage) (*Artefacts, error) { return &Artefacts{Image: a}, nil }}
 	return w, image, target, other
 }
 

@@ -44,6 +44,10 @@ type Order struct {
 
 	SSHKeys []string      `json:"ssh_keys,omitempty"` // who may log in meanwhile, as in authorized_keys
 	Retry   time.Duration `json:"retry,omitempty"`    // inventory, rescue: ask again after that; 0: never
+	// Prove wants the system to prove itself once it runs, see Proof.
+	Prove bool `json:"prove,omitempty"`
+
+	choice Choice // ram: of the version
 }
 
 // Artefact is a file of the server, and what its bytes are: List is the

@@ -16,29 +16,32 @@ import (
 )
 
 // program is what runs on the machine, apart from what only the first process
-// of a real machine can do (machine).
+// of a real machine can do (computer).
 type program struct {
 	cfg     *Config
 	key     ed25519.PublicKey
 	srv     *server // nil: offline
 	scan    *Scanner
-	machine machine
+	machine computer
 	efivars string // folder of the firmware's variables; empty: none
 	say     func(format string, args ...any)
 	now     func() time.Time
 	pace    time.Duration // between reports of progress
 	rest    time.Duration // after an order that failed
 	want    string        // what the loader's menu chose
+	started string        // version of the root that the kernel belongs to
+	prover  string        // where the system proves itself; empty: at the server's own address
 	logins  func(keys []string) error
 	queue   chan Report           // what is told without waiting
 	reply   atomic.Pointer[Order] // the last order
 }
 
-// machine is what an order does to the machine. The first three do not return
+// computer is what an order does to the machine. The first three do not return
 // when they succeed, except in tests.
-type machine interface {
-	// HandOver starts the system whose root is in a file of this name.
-	HandOver(root string) error
+type computer interface {
+	// HandOver starts the system whose root is in a file of this name. With prove
+	// something stays behind that proves it.
+	HandOver(root string, prove *staying) error
 	// Kexec starts another kernel.
 	Kexec(kernel, initrd, cmdline string) error
 	// Restart switches off and on; to the disk where the firmware can be told.
@@ -112,7 +115,7 @@ func orderWords(o *Order) string {
 func (p *program) ask(ctx context.Context, tried string) (*Order, error) {
 	var nonce [16]byte
 	rand.Read(nonce[:]) // never fails
-	q := Question{Nonce: hex.EncodeToString(nonce[:]), Hardware: p.scan.Hardware(), Tried: tried, Want: p.want}
+	q := Question{Nonce: hex.EncodeToString(nonce[:]), Hardware: p.scan.Hardware(), Tried: tried, Want: p.want, Started: p.started}
 	if disks, err := p.scan.finder().Disks(); err == nil {
 		q.Marks = marks(disks)
 	}
@@ -167,7 +170,19 @@ func (p *program) ram(ctx context.Context, o *Order) error {
 		return err
 	}
 	p.report(ctx, Report{Stage: fleet.StageInit, Text: "the root is here and is what was signed", Fields: map[string]string{"version": o.Version}}, 2)
-	return p.machine.HandOver(root)
+	return p.machine.HandOver(root, p.proving(o))
+}
+
+// proving is what stays behind is told; nil: nobody wants a proof.
+func (p *program) proving(o *Order) *staying {
+	if !o.Prove {
+		return nil
+	}
+	s := &staying{Server: p.prover, Key: p.cfg.Key, Version: o.Version}
+	if s.Server == "" {
+		s.Server = p.srv.base.String()
+	}
+	return s
 }
 
 func (p *program) kexec(ctx context.Context, o *Order) error {

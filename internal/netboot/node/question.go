@@ -13,6 +13,9 @@ type Question struct {
 	// Want is what somebody chose in the loader's menu: rescue. The server
 	// decides.
 	Want string `json:"want,omitempty"`
+	// Started is the version of the root that the machine's kernel belongs to,
+	// where its loader was told of one.
+	Started string `json:"started,omitempty"`
 }
 
 // Mark is what the installer leaves on a disk that it has written, read back
@@ -36,6 +39,8 @@ type Report struct {
 	// Installed is the mark of a disk that is finished: evidence.
 	Installed *Mark `json:"installed,omitempty"`
 	// Proven is the version that proved itself: evidence.
-	Proven string            `json:"proven,omitempty"`
+	Proven string `json:"proven,omitempty"`
+	// Probe is the name of a probe whose result this is.
+	Probe  string            `json:"probe,omitempty"`
 	Fields map[string]string `json:"fields,omitempty"`
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,7 +24,7 @@ func inRAM(t *testing.T, content string) (*world, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.offer = &Offer{Machine: "node", Mode: DoRAM, Version: "v1", Within: time.Minute, Artefacts: func(string) (*Artefacts, error) {
+	w.offer = &Offer{Machine: "node", Mode: DoRAM, Version: "v1", Within: time.Minute, Artefacts: func(string, json.RawMessage) (*Artefacts, error) {
 		return &Artefacts{Image: a, Kernel: a, Initrd: a, Cmdline: "quiet", Memory: 512 << 20}, nil
 	}}
 	return w, path

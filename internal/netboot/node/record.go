@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,14 +31,6 @@ type Grant struct {
 	Evidence string     `json:"evidence,omitempty"` // that used it up
 	// OnlyEmpty: nobody asked for it, so it covers an empty disk alone.
 	OnlyEmpty bool `json:"only_empty,omitempty"`
-}
-
-// Versions are those of a root in RAM.
-type Versions struct {
-	Good   string     `json:"good,omitempty"`   // the last that proved itself
-	Trying string     `json:"trying,omitempty"` // handed out, and not proven yet
-	Since  *time.Time `json:"since,omitempty"`  // when it was first handed out
-	Bad    []string   `json:"bad,omitempty"`    // did not prove themselves
 }
 
 // NewGrant makes a grant, in the place of one that was not used.
@@ -71,53 +63,6 @@ func (r *Record) use(m *Mark, evidence string, now time.Time) bool {
 	return true
 }
 
-// Prove takes evidence that a version of the root works.
-func (r *Record) Prove(version string) {
-	v := &r.Versions
-	v.Good = version
-	v.Bad = slices.DeleteFunc(v.Bad, func(b string) bool { return b == version })
-	if v.Trying == version {
-		v.Trying, v.Since = "", nil
-	}
-}
-
-// Choose decides which version of a root in RAM a machine gets that starts
-// now. Published is the newest, within is how long a version may take to prove
-// itself. A machine that comes back without having done so by then goes back
-// to the last good one; before that it may have been somebody's hand on the
-// switch, and it tries once more.
-func (r *Record) Choose(published string, within time.Duration, now time.Time) (version, why string) {
-	v := &r.Versions
-	if v.Trying != "" && v.Trying != published { // another one was published meanwhile
-		v.Trying, v.Since = "", nil
-	}
-	switch {
-	case published == v.Good:
-		return published, "the version that was proven"
-	case slices.Contains(v.Bad, published):
-		return r.fallBack(published, "it did not prove itself")
-	case v.Trying == "":
-		now = now.UTC()
-		v.Trying, v.Since = published, &now
-		return published, "a new version, which has to prove itself"
-	case v.Good != "" && now.Sub(*v.Since) >= within:
-		v.Bad = append(v.Bad, published)
-		v.Trying, v.Since = "", nil
-		return r.fallBack(published, fmt.Sprintf("it did not prove itself within %s", within))
-	}
-	return published, "a new version, which still has to prove itself"
-}
-
-func (r *Record) fallBack(published, why string) (string, string) {
-	if r.Versions.Good == "" {
-		return published, "there is no other version, though " + why
-	}
-	return r.Versions.Good, fmt.Sprintf("the last good version: of %s, %s", short(published), why)
-}
-
-// short is a version as people read it.
-func short(version string) string { return version[:min(12, len(version))] }
-
 // Records keeps the records of machines. Update reads a record (a new one for
 // a machine that is not known yet), lets change work on it, and keeps what it
 // left, all or nothing, durable when Update returns; when change returns an
@@ -139,7 +84,7 @@ func (m *Memory) Update(_ context.Context, machine string, change func(*Record) 
 	defer m.mu.Unlock()
 	r := m.all[machine]
 	r.Machine = machine
-	r.Versions.Bad = slices.Clone(r.Versions.Bad)
+	r.Versions.Bad, r.Versions.Kept = slices.Clone(r.Versions.Bad), maps.Clone(r.Versions.Kept)
 	if r.Grant != nil {
 		grant := *r.Grant
 		r.Grant = &grant

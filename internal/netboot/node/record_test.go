@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 )
@@ -14,14 +15,17 @@ func TestVersionsFallBack(t *testing.T) {
 	at := t0
 	step := func(published, want string) {
 		t.Helper()
-		got, why := r.Choose(published, within, at)
-		if got != want {
-			t.Fatalf("%s is published at %s: got %s (%s), want %s; %+v", published, at, got, why, want, r.Versions)
+		got := r.Choose(published, json.RawMessage(published), within, at)
+		if got.Version != want || string(got.Kept) != want || (got.Passed != "") != (want != published) {
+			t.Fatalf("%s is published at %s: got %+v, want %s; %+v", published, at, got, want, r.Versions)
 		}
 	}
 	step("v1", "v1") // nothing else is there
 	at = at.Add(time.Hour)
 	step("v1", "v1") // it never proved itself, and there is still nothing else
+	if r.Prove("v7") || r.Versions.Good != "" {
+		t.Fatal("a version proves itself that was never handed out")
+	}
 	r.Prove("v1")
 	step("v1", "v1")
 	step("v2", "v2")
@@ -40,9 +44,9 @@ func TestVersionsFallBack(t *testing.T) {
 
 func TestPublishingAnotherForgetsTheTrial(t *testing.T) {
 	r := &Record{Machine: "node", Versions: Versions{Good: "v1"}}
-	r.Choose("v2", time.Minute, t0)
-	if got, _ := r.Choose("v3", time.Minute, t0.Add(time.Hour)); got != "v3" {
-		t.Errorf("got %s, want v3: v3 has had no time yet", got)
+	r.Choose("v2", nil, time.Minute, t0)
+	if got := r.Choose("v3", nil, time.Minute, t0.Add(time.Hour)); got.Version != "v3" {
+		t.Errorf("got %+v, want v3: v3 has had no time yet", got)
 	}
 	if len(r.Versions.Bad) != 0 {
 		t.Errorf("bad are %v: v2 was replaced, not found bad", r.Versions.Bad)
@@ -50,7 +54,7 @@ func TestPublishingAnotherForgetsTheTrial(t *testing.T) {
 }
 
 func offer() *Offer {
-	return &Offer{Machine: "node", Mode: DoInstall, Version: "v1", Artefacts: func(string) (*Artefacts, error) {
+	return &Offer{Machine: "node", Mode: DoInstall, Version: "v1", Artefacts: func(string, json.RawMessage) (*Artefacts, error) {
 		return &Artefacts{Image: &Artefact{URL: "/a/x"}}, nil
 	}}
 }

@@ -17,6 +17,7 @@ import (
 type self struct {
 	line cmdline.Line
 	card *card
+	say  func(format string, args ...any)
 }
 
 // guestHelper is the program that brings a root up, see cmd/guest.
@@ -24,8 +25,13 @@ const guestHelper = "/init"
 
 // HandOver becomes the guest helper, which mounts the root and starts the
 // system's own init. The network is left as the system expects to find it.
-func (m *self) HandOver(string) error {
+func (m *self) HandOver(_ string, prove *staying) error {
 	m.card.down()
+	if prove != nil {
+		if err := leaveProver(*prove); err != nil { // it runs all the same, and counts as a version that did not prove itself
+			m.say("%v", err)
+		}
+	}
 	// It is the first process of the initramfs now, and finds all as the kernel left it.
 	for _, dir := range []string{"/dev/pts", "/run"} {
 		unix.Unmount(dir, unix.MNT_DETACH)
@@ -33,7 +39,7 @@ func (m *self) HandOver(string) error {
 	return fmt.Errorf("starting %s: %w", guestHelper, unix.Exec(guestHelper, []string{guestHelper}, os.Environ()))
 }
 
-// Root implements machine.
+// Root implements computer.
 func (m *self) Root() string {
 	if file, ok := m.line.Get("slipway.root"); ok {
 		return strings.TrimPrefix(file, "/")
@@ -46,7 +52,7 @@ func (m *self) Create(name string) (file, error) {
 	return os.OpenFile("/"+name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o400)
 }
 
-// Free implements machine.
+// Free implements computer.
 func (m *self) Free() int64 {
 	for _, line := range strings.Split(text("/proc/meminfo"), "\n") {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == "MemAvailable:" {
@@ -57,7 +63,7 @@ func (m *self) Free() int64 {
 	return 0
 }
 
-// Kexec implements machine.
+// Kexec implements computer.
 func (m *self) Kexec(kernel, initrd, words string) error {
 	k, err := os.Open("/" + kernel)
 	if err != nil {
@@ -77,7 +83,7 @@ func (m *self) Kexec(kernel, initrd, words string) error {
 	return fmt.Errorf("starting the kernel that was fetched: %w", unix.Reboot(unix.LINUX_REBOOT_CMD_KEXEC))
 }
 
-// Restart implements machine.
+// Restart implements computer.
 func (m *self) Restart() error {
 	unix.Sync()
 	time.Sleep(500 * time.Millisecond) // so that the console is read to its end

@@ -51,6 +51,9 @@ func start(ctx context.Context, c *console) error {
 		return err
 	}
 	line := cmdline.Parse(string(words))
+	if _, fetches := line.Get(WordServer); !fetches && cfg.Server == "" && cfg.Offline == nil {
+		return whole(c, cfg, line)
+	}
 	d, err := newDrivers()
 	if err != nil {
 		c.say("%v", err)
@@ -63,15 +66,29 @@ func start(ctx context.Context, c *console) error {
 	return runProgram(ctx, c, cfg, line, d)
 }
 
+// whole hands over to a system that the initramfs holds all of, and leaves
+// behind what proves it.
+func whole(c *console, cfg *Config, line cmdline.Line) error {
+	s := &staying{Key: cfg.Key}
+	var ok bool
+	if s.Server, ok = line.Get(WordProve); !ok {
+		return errors.New("the command line names no server: slipway.node= to fetch a system, slipway.prove= to prove one")
+	}
+	s.Version, _ = line.Get(WordVersion)
+	return (&self{line: line, say: c.say}).HandOver("", s)
+}
+
 // runProgram brings the network up and runs the program on this machine.
 func runProgram(ctx context.Context, c *console, cfg *Config, line cmdline.Line, d *drivers) error {
-	m := &self{line: line}
+	m := &self{line: line, say: c.say}
 	p := &program{
 		cfg: cfg, machine: m, efivars: metal.EFIVars, say: c.say, now: time.Now,
 		pace: 2 * time.Second, rest: 30 * time.Second, queue: make(chan Report, 64),
 	}
 	p.scan = &Scanner{Log: kernelLog}
 	p.want, _ = line.Get(WordDo)
+	p.started, _ = line.Get(WordVersion)
+	p.prover, _ = line.Get(WordProve)
 	if _, ok := line.Get(WordErase); ok && cfg.Offline != nil {
 		cfg.Offline.Erase = true
 	}

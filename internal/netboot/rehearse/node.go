@@ -2,6 +2,7 @@ package rehearse
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -35,7 +36,8 @@ func (b *body) fetching(s *netboot.Server) error {
 		return err
 	}
 	start.Cmdline, start.Memory = node.Cmdline(start.Cmdline, ""), node.NeedsMemory
-	s.Images = netboot.Fixed{netboot.NodeSystem: start}
+	start.Fetch = spec.Boot.Fetch
+	s.Images = netboot.Fixed{netboot.NodeSystem: start, spec.Definition.Name: start}
 	shelf := new(node.Shelf)
 	s.Node = &node.Handler{
 		Key: key, Records: node.InFleet{Fleet: b.fleet}, Sink: s, Shelf: shelf, Client: node.ClientOf,
@@ -73,7 +75,7 @@ func (b *body) offer(shelf *node.Shelf) *node.Offer {
 		o.Mode, o.Recover, kind = node.DoInstall, d.Netboot.Recover, "raw"
 		o.Disk = diskHere(d.Netboot.Disk, vm.DiskSerial(d))
 	}
-	o.Artefacts = func(string) (*node.Artefacts, error) {
+	o.Artefacts = func(string, json.RawMessage) (*node.Artefacts, error) {
 		a, err := shelf.Add(context.Background(), spec.Boot.Fetch, kind)
 		return &node.Artefacts{Image: a, Memory: spec.Boot.Memory}, err
 	}

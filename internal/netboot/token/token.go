@@ -35,9 +35,15 @@ type Claim struct {
 	Issued  time.Time  `json:"issued"`
 	// Certificate says that secrets are given only over TLS to a client that
 	// proves to be Machine.
-	Certificate bool              `json:"certificate,omitempty"`
-	Fields      map[string]string `json:"fields,omitempty"` // facts for whoever answers with it, such as arch
+	Certificate bool `json:"certificate,omitempty"`
+	// Only is what the token is for alone; empty: for all of a boot.
+	Only   string            `json:"only,omitempty"`
+	Fields map[string]string `json:"fields,omitempty"` // facts for whoever answers with it, such as arch
 }
+
+// OnlyProve is a token with which a running system proves itself, and fetches
+// nothing.
+const OnlyProve = "prove"
 
 // length is how many characters a token has: 130 bits.
 const length = 26
