@@ -160,3 +160,32 @@ func TestTimelineTellsBootsApart(t *testing.T) {
 		}
 	}
 }
+
+// A machine that was given the last good version is well, and that is said.
+func TestWhyFellBack(t *testing.T) {
+	f, err := New(t.Context(), NewMemory(Limits{}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	back := map[string]string{FieldVersion: "v1", FieldPassed: "v2"}
+	now := time.Now()
+	events := []Event{
+		{Time: now, Machine: "a", Kind: KindScript, Stage: StageScript},
+		{Time: now.Add(1), Machine: "a", Kind: KindBack, Text: "the last good version, v1", Fields: back},
+		{Time: now.Add(2), Machine: "a", Kind: KindProven, Stage: StageProven, Fields: map[string]string{FieldVersion: "v1"}},
+	}
+	for _, e := range events {
+		f.Record(e)
+	}
+	if a := Why("a", events, now); a.State != StateProven || !strings.Contains(a.Note, "the last good version, v1") {
+		t.Errorf("got %+v", a)
+	}
+	if n, _ := f.Node("a"); n.Passed != "v2" || n.Good != "v1" {
+		t.Errorf("the machine is %+v", n)
+	}
+	f.Record(Event{Time: now.Add(time.Minute), Machine: "a", Kind: KindScript, Stage: StageScript})
+	if n, _ := f.Node("a"); n.Passed != "" {
+		t.Errorf("the next boot is still one with %s passed over", n.Passed)
+	}
+}

@@ -47,11 +47,11 @@ func main() {
 }
 `
 
-// compile builds that program.
-func compile(t *testing.T) string {
+// compile builds a program of one file.
+func compile(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(text), 0o644))
 	out := filepath.Join(dir, "program")
 	cmd := exec.Command("go", "build", "-o", out, filepath.Join(dir, "main.go"))
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -68,7 +68,7 @@ func TestBootNetbootInstall(t *testing.T) {
 	const mac = "52:54:00:00:0c:01"
 	dir := t.TempDir()
 	file := filepath.Join(dir, "one.yaml")
-	must(t, os.WriteFile(file, []byte(strings.NewReplacer("%PROGRAM%", compile(t), "%MAC%", mac).Replace(installed)), 0o644))
+	must(t, os.WriteFile(file, []byte(strings.NewReplacer("%PROGRAM%", compile(t, program), "%MAC%", mac).Replace(installed)), 0o644))
 	l := newLAN(t, dir, "-o", filepath.Join(t.TempDir(), "one.raw"))
 	l.serve(dir, "--offline", "--interface", bridge, "--state", filepath.Join(t.TempDir(), "records"))
 	l.await("what starts one is ready", 5*time.Minute)

@@ -102,15 +102,18 @@ func must(t *testing.T, errs ...error) {
 	}
 }
 
-// start runs a program in the network until the test ends.
-func (l *lan) start(cmd *exec.Cmd) {
+// start runs a program in the network until the test ends, or until it is
+// stopped.
+func (l *lan) start(cmd *exec.Cmd) (stop func()) {
 	l.t.Helper()
 	cmd.Stdout, cmd.Stderr = &l.out, &l.out
 	must(l.t, cmd.Start())
-	l.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cmd.Process.Signal(unix.SIGTERM)
 		cmd.Wait()
 	})
+	l.t.Cleanup(stop)
+	return stop
 }
 
 // serve runs the boot server and waits until it answers.

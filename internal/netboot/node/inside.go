@@ -14,20 +14,9 @@ import (
 )
 
 // inside is the way to the machine of who runs on it.
-type inside struct{ address netip.Addr }
+type inside struct{ server string } // host that its network leads to
 
 var _ probe.Reach = inside{}
-
-// insideAddress is the address that the machine has in the server's network: a
-// service may listen on that one alone.
-func insideAddress(host string) netip.Addr {
-	conn, err := net.Dial("udp", net.JoinHostPort(host, "9")) // sends nothing
-	if err != nil {
-		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-}
 
 // Dial implements probe.Reach.
 func (inside) Dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -60,8 +49,16 @@ func (inside) Exec(ctx context.Context, req probe.ExecRequest) (probe.ExecResult
 // Terminal implements probe.Reach.
 func (inside) Terminal(context.Context) (io.ReadWriteCloser, error) { return nil, probe.ErrNoWay }
 
-// Address implements probe.Reach.
-func (i inside) Address() netip.Addr { return i.address }
+// Address implements probe.Reach: the one that the machine has in the server's
+// network, for a service may listen on that one alone.
+func (i inside) Address() netip.Addr {
+	conn, err := net.Dial("udp", net.JoinHostPort(i.server, "9")) // sends nothing
+	if err != nil {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+}
 
 // Usage implements probe.Reach.
 func (inside) Usage(context.Context) (probe.Usage, error) { return probe.Usage{}, probe.ErrNoWay }

@@ -40,7 +40,7 @@ func proving(t *testing.T, within time.Duration) (w *world, p *prover, sign stri
 		t.Fatalf("what stays behind is told %+v", s)
 	}
 	srv := w.program().srv
-	return w, &prover{key: w.key.Public().(ed25519.PublicKey), srv: srv, version: s.Version, reach: inside{insideAddress("127.0.0.1")},
+	return w, &prover{key: w.key.Public().(ed25519.PublicKey), srv: srv, version: s.Version, reach: inside{"127.0.0.1"},
 		settled: func(context.Context) bool { return true }, pace: 10 * time.Millisecond}, sign
 }
 

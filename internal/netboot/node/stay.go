@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"slipway/internal/bootfiles"
@@ -113,8 +114,11 @@ func stayAndProve() error {
 	if err := follow(stayProc, s.Helper); err != nil {
 		return err
 	}
+	if lo, err := netlink.LinkByName("lo"); err == nil { // an init that is one program may not care for it
+		netlink.LinkSetUp(lo)
+	}
 	p := &prover{
-		key: key, srv: srv, version: s.Version, reach: inside{insideAddress(srv.base.Hostname())},
+		key: key, srv: srv, version: s.Version, reach: inside{srv.base.Hostname()},
 		settled: initSettled, pace: 2 * time.Second, say: func(string, ...any) {},
 	}
 	return p.run(context.Background())
