@@ -57,7 +57,7 @@ func (e *Env) serveNodes(ctx context.Context, b *build.Builder, s *netboot.Serve
 		e.noteBuild(what)(name, s, err)
 	}}
 	n.handler = &node.Handler{
-		Key: key, Records: node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &n.shelf, Client: node.ClientOf, Offer: n.offer, Proof: n.proof, Inventory: n.inventory,
+		Key: key, Records: &node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &n.shelf, Client: node.ClientOf, Offer: n.offer, Proof: n.proof, Inventory: n.inventory,
 	}
 	s.Node = n.handler
 	return n, nil

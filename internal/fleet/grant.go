@@ -18,6 +18,9 @@ const (
 	Expired  = "expired"  // its time ran out, or somebody took it back
 )
 
+// WhatInstall is what a grant allows: to have its disk written.
+const WhatInstall = "install"
+
 // Errors of grants.
 var (
 	ErrNoGrant    = errors.New("the machine has no grant")
@@ -43,17 +46,48 @@ type Grant struct {
 	Attempts int       `json:"attempts,omitempty"`
 	Ended    time.Time `json:"ended,omitzero"`
 	Evidence string    `json:"evidence,omitempty"` // report, disk, or why it expired
+	// OnlyEmpty: nobody asked for it (the first installation, a recovery), so it
+	// covers a disk alone that holds nothing known.
+	OnlyEmpty bool `json:"only_empty,omitempty"`
+}
+
+// NewGrant makes a grant; ChangeGrant keeps it.
+func NewGrant(machine, what, by string, now time.Time) *Grant {
+	return &Grant{ID: newID(), Machine: machine, What: what, State: Granted, By: by, Given: now.UTC()}
+}
+
+// Open tells whether the grant still allows something.
+func (g *Grant) Open(now time.Time) bool {
+	return g != nil && g.open() && !(g.State == Granted && !g.Expires.IsZero() && now.After(g.Expires))
+}
+
+// Begin takes the grant into use; first is true once in its life.
+func (g *Grant) Begin(client string, now time.Time) (first bool) {
+	first = g.State == Granted
+	g.State = InUse
+	g.Attempts++
+	if first {
+		g.Used, g.Client = now.UTC(), client
+	}
+	return first
+}
+
+// Consume ends an open grant by evidence.
+func (g *Grant) Consume(evidence string, now time.Time) {
+	if g.open() {
+		g.State, g.Ended, g.Evidence = Consumed, now.UTC(), evidence
+	}
 }
 
 // Give gives a machine a new grant; one that was still open ends. A zero ttl
 // never expires.
 func (f *Fleet) Give(ctx context.Context, machine, what, by string, ttl time.Duration) (Grant, error) {
 	now := f.now()
-	g := Grant{ID: newID(), Machine: machine, What: what, State: Granted, By: by, Given: now}
+	g := NewGrant(machine, what, by, now)
 	if ttl > 0 {
 		g.Expires = now.Add(ttl)
 	}
-	return f.changeGrant(ctx, machine, func(old *Grant) (*Grant, error) { return &g, nil })
+	return f.ChangeGrant(ctx, machine, func(*Grant) (*Grant, error) { return g, nil })
 }
 
 // Grant returns the machine's latest grant, in whatever state, or ErrNoGrant.
@@ -69,7 +103,7 @@ func (f *Fleet) Grant(ctx context.Context, machine string) (Grant, error) {
 	if err := json.Unmarshal(r.Value, &g); err != nil {
 		return Grant{}, fmt.Errorf("reading the grant of %s: %w", machine, err)
 	}
-	if g.open() && !g.Expires.IsZero() && f.now().After(g.Expires) && g.State == Granted {
+	if g.open() && !g.Open(f.now()) {
 		g.State = Expired // written when it is next touched
 	}
 	return g, nil
@@ -83,21 +117,16 @@ func (g *Grant) open() bool { return g.State == Granted || g.State == InUse }
 // writing, and write only if it does not hold the grant's ID as finished.
 // Without an open grant the error is ErrNoGrant.
 func (f *Fleet) Use(ctx context.Context, machine, client string) (g Grant, first bool, err error) {
-	g, err = f.changeGrant(ctx, machine, func(old *Grant) (*Grant, error) {
+	g, err = f.ChangeGrant(ctx, machine, func(old *Grant) (*Grant, error) {
 		if old == nil || !old.open() {
 			return nil, ErrNoGrant
 		}
 		n := *old
-		if n.State == Granted && !n.Expires.IsZero() && f.now().After(n.Expires) {
+		if !n.Open(f.now()) {
 			n.State, n.Ended, n.Evidence = Expired, f.now(), "not used in time"
 			return &n, nil
 		}
-		first = n.State == Granted
-		n.State = InUse
-		n.Attempts++
-		if first {
-			n.Used, n.Client = f.now(), client
-		}
+		first = n.Begin(client, f.now())
 		return &n, nil
 	})
 	if err == nil && g.State == Expired {
@@ -117,7 +146,7 @@ func (f *Fleet) Revoke(ctx context.Context, machine, id, why string) error {
 }
 
 func (f *Fleet) endGrant(ctx context.Context, machine, id, state, evidence string) error {
-	_, err := f.changeGrant(ctx, machine, func(old *Grant) (*Grant, error) {
+	_, err := f.ChangeGrant(ctx, machine, func(old *Grant) (*Grant, error) {
 		switch {
 		case old == nil:
 			return nil, ErrNoGrant
@@ -133,10 +162,12 @@ func (f *Fleet) endGrant(ctx context.Context, machine, id, state, evidence strin
 	return err
 }
 
-// changeGrant is one compare-and-set. The event goes first and is durable
+// ChangeGrant makes one change of the machine's latest grant (nil: it never had
+// one), all or nothing: change gives what takes its place, or nil to leave it,
+// and may be called again when somebody else was faster. The event goes first and is durable
 // before the record is: what is known to be over is never open again, even if
 // the file of the records was cut off (see repairGrants).
-func (f *Fleet) changeGrant(ctx context.Context, machine string, change func(*Grant) (*Grant, error)) (Grant, error) {
+func (f *Fleet) ChangeGrant(ctx context.Context, machine string, change func(*Grant) (*Grant, error)) (Grant, error) {
 	for range 16 {
 		r, err := f.store.Get(ctx, tableGrants, machine)
 		rev := int64(r.Rev)
@@ -157,6 +188,9 @@ func (f *Fleet) changeGrant(ctx context.Context, machine string, change func(*Gr
 			return Grant{}, err
 		}
 		if next == nil {
+			if old == nil {
+				return Grant{}, nil
+			}
 			return *old, nil
 		}
 		event := f.grantEvent(*next)

@@ -148,7 +148,7 @@ func (a *answer) install(ctx context.Context) []byte {
 		return ipxe.Disk(a.m.Name, reinstallHint(a.m.Name))
 	case err == nil && open:
 		return a.node(ctx, "is installed", "")
-	case errors.Is(err, fleet.ErrNoGrant) && a.s.Node != nil && a.neverInstalled():
+	case (err != nil || g.State == fleet.Expired) && a.s.Node != nil && a.neverInstalled():
 		return a.node(ctx, "was never installed, as far as is known: looks whether its disk is empty", "")
 	case a.m.Recover && a.foundNoDisk():
 		return a.node(ctx, "came back from its disk at once: looks whether it is empty", "")

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"slipway/internal/fleet"
 )
 
 // Offer is what a server has for a machine.
@@ -34,39 +36,10 @@ type Artefacts struct {
 	Memory  int64 // bytes that the machine needs; 0: not known
 }
 
-// back is how soon a machine that was sent to its disk may come back without
-// the disk being in doubt.
-const back = 15 * time.Minute
-
-// Start decides what a loader gives a machine that starts now: DoDisk, or the
-// node program (true), with the reason. The machine is told of the disk only
-// when nothing else is to be done; one that comes back soon after that has
-// perhaps no disk that starts, and if it may recover by itself its program
-// looks at the disk.
-func (r *Record) Start(o *Offer, now time.Time) (program bool, why string) {
-	switch {
-	case o.Mode != DoInstall:
-		return true, "mode " + o.Mode
-	case r.Pending():
-		return true, "an installation is granted: " + r.Grant.Reason
-	case r.Installed == nil:
-		return true, "nothing is known of an installation: its disk is looked at"
-	case o.Recover && r.ToldDisk != nil && now.Sub(*r.ToldDisk) < back:
-		return true, "it was sent to its disk and is here again: its disk is looked at"
-	}
+// Answer decides what the program does of a machine that asks from a hardware
+// address, and takes the evidence that its question brings.
+func (r *Record) Answer(o *Offer, q *Question, client string, now time.Time) (*Order, error) {
 	now = now.UTC()
-	r.ToldDisk = &now
-	return false, "it is installed"
-}
-
-// Up takes evidence that the machine came up from its disk.
-func (r *Record) Up() { r.ToldDisk = nil }
-
-// Answer decides what a machine's program does, and takes the evidence that
-// its question brings.
-func (r *Record) Answer(o *Offer, q *Question, now time.Time) (*Order, error) {
-	now = now.UTC()
-	r.Hardware, r.Asked = q.Hardware, &now
 	order := &Order{Machine: o.Machine, Nonce: q.Nonce, Issued: now, SSHKeys: o.SSHKeys, Retry: o.Retry}
 	switch o.Mode {
 	case DoRAM:
@@ -78,7 +51,7 @@ func (r *Record) Answer(o *Offer, q *Question, now time.Time) (*Order, error) {
 		order.Do = map[bool]string{false: DoRAM, true: DoKexec}[o.Kexec]
 		return order, nil
 	case DoInstall:
-		r.answerInstall(o, q, order, now)
+		r.answerInstall(o, q, order, client, now)
 		return order, nil
 	case DoRescue, DoInventory:
 		order.Do = o.Mode
@@ -89,33 +62,32 @@ func (r *Record) Answer(o *Offer, q *Question, now time.Time) (*Order, error) {
 
 // answerInstall sends a machine to its disk when a disk carries the mark of
 // the grant, whatever became of the report.
-func (r *Record) answerInstall(o *Offer, q *Question, order *Order, now time.Time) {
-	ours, first := r.ours(q.Marks), r.Grant == nil && r.Installed == nil
+func (r *Record) answerInstall(o *Offer, q *Question, order *Order, client string, now time.Time) {
+	ours, first := r.ours(q.Marks), r.Installed == nil && (r.Grant == nil || r.Grant.State == fleet.Expired)
 	for i := range q.Marks {
 		if r.use(&q.Marks[i], fmt.Sprintf("its mark on the disk %s", q.Marks[i].Disk), now) {
 			order.Do, order.Why = DoDisk, "the disk carries the mark of the granted installation"
-			r.ToldDisk = &now
 			return
 		}
 	}
 	switch {
-	case r.Pending():
-		order.Grant, order.OnlyEmpty, order.Why = r.Grant.ID, r.Grant.OnlyEmpty, r.Grant.Reason
+	case r.Grant.Open(now):
 	case ours != nil:
 		order.Do, order.Why = DoDisk, "the disk carries a mark of this machine, and nothing is granted"
-		r.Installed, r.ToldDisk = ours, &now
+		r.Installed = ours
 		return
 	case o.Recover || first:
 		reason := "first installation, on an empty disk"
 		if !first {
 			reason = "recovery of an empty disk (netboot.recover)"
 		}
-		r.NewGrant(reason, now).OnlyEmpty = true
-		order.Grant, order.OnlyEmpty, order.Why = r.Grant.ID, true, reason
+		r.NewGrant(reason, now)
 	default:
 		order.Do, order.Why = DoRescue, "no disk carries a mark of this machine, and nothing is granted: slipway reinstall "+o.Machine+" grants an installation"
 		return
 	}
+	r.Grant.Begin(client, now)
+	order.Grant, order.OnlyEmpty, order.Why = r.Grant.ID, r.Grant.OnlyEmpty, r.Grant.By
 	order.Do, order.Disk, order.Version = DoInstall, o.Disk, o.Version
 }
 

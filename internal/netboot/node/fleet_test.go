@@ -15,7 +15,7 @@ func TestInFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	w.handler.Records, w.handler.Sink = InFleet{f}, f
+	w.handler.Records, w.handler.Sink = &InFleet{Fleet: f}, f
 	g, err := f.Give(t.Context(), "node", "install", "somebody", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestInFleet(t *testing.T) {
 		t.Errorf("the machine is %+v", n)
 	}
 	var r Record
-	if err := (InFleet{f}).Update(t.Context(), "node", func(old *Record) error { r = *old; return nil }); err != nil || r.Pending() {
+	if err := w.handler.Records.Update(t.Context(), "node", func(old *Record) error { r = *old; return nil }); err != nil || r.Grant.Open(t0) || r.Grant.ID != g.ID {
 		t.Errorf("the record is %+v: %v", r, err)
 	}
 }

@@ -149,7 +149,7 @@ func (h *Handler) order(ctx context.Context, w http.ResponseWriter, c Client, bo
 		order = &Order{Do: offer.Mode, Nonce: q.Nonce, Issued: h.now().UTC(), SSHKeys: offer.SSHKeys, Retry: offer.Retry}
 	} else {
 		err = h.Records.Update(ctx, offer.Machine, func(r *Record) (err error) {
-			order, err = r.Answer(offer, q, h.now())
+			order, err = r.Answer(offer, q, c.MAC, h.now())
 			return err
 		})
 		if err != nil {

@@ -8,35 +8,24 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"slipway/internal/fleet"
 )
 
 // Record is what a server remembers of a machine. It changes only through its
 // methods, and holds nothing that a definition says.
 type Record struct {
-	Machine   string     `json:"machine"`
-	Grant     *Grant     `json:"grant,omitempty"`
-	Installed *Mark      `json:"installed,omitempty"` // the last disk that was finished
-	Versions  Versions   `json:"versions"`
-	Hardware  *Hardware  `json:"hardware,omitempty"`
-	ToldDisk  *time.Time `json:"told_disk,omitempty"` // when it was last sent to its disk, and came to nothing yet
-	Asked     *time.Time `json:"asked,omitempty"`     // when its program last asked
+	Machine   string   `json:"machine"`
+	Installed *Mark    `json:"installed,omitempty"` // the last disk that was finished
+	Versions  Versions `json:"versions"`
+	// Grant is the machine's latest, which the fleet keeps; nil: it never had one.
+	Grant *fleet.Grant `json:"-"`
 }
 
-// Grant allows one installation.
-type Grant struct {
-	ID       string     `json:"id"`
-	Made     time.Time  `json:"made"`
-	Reason   string     `json:"reason,omitempty"`
-	Used     *time.Time `json:"used,omitempty"`
-	Evidence string     `json:"evidence,omitempty"` // that used it up
-	// OnlyEmpty: nobody asked for it, so it covers an empty disk alone.
-	OnlyEmpty bool `json:"only_empty,omitempty"`
-}
-
-// NewGrant makes a grant, in the place of one that was not used.
-func (r *Record) NewGrant(reason string, now time.Time) *Grant {
-	r.Grant = &Grant{ID: randomID(), Made: now.UTC(), Reason: reason}
-	return r.Grant
+// NewGrant allows an installation that nobody asked for, on an empty disk.
+func (r *Record) NewGrant(reason string, now time.Time) {
+	r.Grant = fleet.NewGrant(r.Machine, fleet.WhatInstall, reason, now)
+	r.Grant.OnlyEmpty = true
 }
 
 func randomID() string {
@@ -45,19 +34,13 @@ func randomID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Pending tells whether an installation is allowed.
-func (r *Record) Pending() bool { return r.Grant != nil && r.Grant.Used == nil }
-
 // use takes evidence of an installation. Only the grant that allowed it is
 // used up; a mark of an older one is no evidence of the new.
 func (r *Record) use(m *Mark, evidence string, now time.Time) bool {
 	if r.Grant == nil || m == nil || m.Grant != r.Grant.ID || m.Machine != r.Machine {
 		return false
 	}
-	if r.Grant.Used == nil {
-		now = now.UTC()
-		r.Grant.Used, r.Grant.Evidence = &now, evidence
-	}
+	r.Grant.Consume(evidence, now)
 	mark := *m
 	r.Installed = &mark
 	return true

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
+	"slipway/internal/fleet"
 )
 
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -62,50 +64,61 @@ func offer() *Offer {
 // answer asks as a machine whose disks carry marks.
 func answer(t *testing.T, r *Record, o *Offer, marks ...Mark) *Order {
 	t.Helper()
-	order, err := r.Answer(o, &Question{Nonce: "n", Hardware: &Hardware{}, Marks: marks}, t0)
+	order, err := r.Answer(o, &Question{Nonce: "n", Hardware: &Hardware{}, Marks: marks}, "", t0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return order
 }
 
+// granted gives a grant as somebody does who asks for an installation.
+func granted(r *Record) *fleet.Grant {
+	r.Grant = fleet.NewGrant(r.Machine, fleet.WhatInstall, "somebody wants it", t0)
+	return r.Grant
+}
+
 // TestGrantIsUsedByEvidence goes through the life of a disk.
 func TestGrantIsUsedByEvidence(t *testing.T) {
 	r, o := &Record{Machine: "node"}, offer()
-	if program, why := r.Start(o, t0); !program {
-		t.Fatalf("a machine that nobody knows boots its disk: %s", why)
-	}
 	first := answer(t, r, o)
-	if first.Do != DoInstall || !first.OnlyEmpty || first.Grant == "" {
-		t.Fatalf("the first order is %+v", first)
+	if first.Do != DoInstall || !first.OnlyEmpty || first.Grant == "" || r.Grant.State != fleet.InUse {
+		t.Fatalf("the first order is %+v, the grant %+v", first, r.Grant)
 	}
 	again := answer(t, r, o) // the power went away in the middle
-	if again.Do != DoInstall || !again.OnlyEmpty || again.Grant != first.Grant {
-		t.Fatalf("the repeated order is %+v, want the same grant, for an empty disk alone", again)
+	if again.Do != DoInstall || !again.OnlyEmpty || again.Grant != first.Grant || r.Grant.Attempts != 2 {
+		t.Fatalf("the repeated order is %+v, want the same grant, for an empty disk alone; %+v", again, r.Grant)
 	}
 	// The report is lost; the machine comes back, its disk finished.
 	done := Mark{Machine: "node", Grant: first.Grant, Time: t0}
-	if got := answer(t, r, o, done); got.Do != DoDisk || r.Pending() {
+	if got := answer(t, r, o, done); got.Do != DoDisk || r.Grant.State != fleet.Consumed {
 		t.Fatalf("with the mark on the disk: %+v, grant %+v", got, r.Grant)
 	}
 	for range 3 { // never again by itself
-		if program, why := r.Start(o, t0.Add(time.Hour)); program {
-			t.Fatalf("an installed machine gets the installer: %s", why)
-		}
 		if got := answer(t, r, o); got.Do != DoRescue { // even with a disk that lost its mark
 			t.Fatalf("without a grant: %+v", got)
 		}
 	}
-	r.NewGrant("somebody wants it", t0)
-	if program, _ := r.Start(o, t0); !program {
-		t.Fatal("a granted installation does not start")
-	}
+	granted(r)
 	second := answer(t, r, o, done) // the old mark is no evidence of the new grant
 	if second.Do != DoInstall || second.OnlyEmpty || second.Grant == first.Grant {
 		t.Fatalf("the granted order is %+v", second)
 	}
-	if !r.use(&Mark{Machine: "node", Grant: second.Grant, Time: t0}, "the report", t0) || r.Pending() {
+	if !r.use(&Mark{Machine: "node", Grant: second.Grant, Time: t0}, "the report", t0) || r.Grant.Open(t0) {
 		t.Fatal("the report does not use the grant up")
+	}
+}
+
+// A grant that nobody used in time allows nothing, and says nothing of a disk.
+func TestGrantExpires(t *testing.T) {
+	r, o := &Record{Machine: "node", Installed: &Mark{Machine: "node", Grant: "g"}}, offer()
+	granted(r).Expires = t0.Add(-time.Second)
+	if got := answer(t, r, o); got.Do != DoRescue {
+		t.Errorf("with a grant that is too old: %+v", got)
+	}
+	r = &Record{Machine: "node"}
+	granted(r).State = fleet.Expired
+	if got := answer(t, r, o); got.Do != DoInstall || !got.OnlyEmpty {
+		t.Errorf("never installed, and its grant was taken back: %+v", got)
 	}
 }
 
@@ -116,9 +129,6 @@ func TestLostStateInstallsNothing(t *testing.T) {
 	if got.Do != DoDisk || r.Grant != nil || r.Installed == nil {
 		t.Fatalf("got %+v", got)
 	}
-	if program, _ := r.Start(o, t0); program {
-		t.Error("it is not sent to its disk afterwards")
-	}
 	other := answer(t, &Record{Machine: "other"}, &Offer{Machine: "other", Mode: DoInstall, Artefacts: o.Artefacts}, Mark{Machine: "node", Grant: "x"})
 	if other.Do != DoInstall || !other.OnlyEmpty {
 		t.Errorf("with another machine's disk: %+v, want an order for an empty disk alone", other)
@@ -128,27 +138,14 @@ func TestLostStateInstallsNothing(t *testing.T) {
 // TestRecovery: the disk was wiped, and the definition allows to recover.
 func TestRecovery(t *testing.T) {
 	o := offer()
-	r := &Record{Machine: "node", Installed: &Mark{Machine: "node", Grant: "g"}, Grant: &Grant{ID: "g", Used: &t0}}
-	if program, _ := r.Start(o, t0); program {
-		t.Fatal("an installed machine gets its program")
-	}
-	if program, _ := r.Start(o, t0.Add(time.Minute)); program {
-		t.Fatal("without recover it is looked at")
-	}
 	o.Recover = true
-	if program, why := r.Start(o, t0.Add(2*time.Minute)); !program {
-		t.Fatalf("a machine that comes back from its disk at once is sent there again: %s", why)
-	}
+	r := &Record{Machine: "node", Installed: &Mark{Machine: "node", Grant: "g"}}
+	granted(r).ID = "g"
+	r.Grant.Consume("a report", t0)
 	if got := answer(t, r, o, Mark{Machine: "node", Grant: "g"}); got.Do != DoDisk {
 		t.Fatalf("its disk is well: %+v", got)
 	}
 	if got := answer(t, r, o); got.Do != DoInstall || !got.OnlyEmpty || got.Grant == "g" {
 		t.Fatalf("its disk is empty: %+v", got)
-	}
-	r.Grant.Used = &t0
-	r.Start(o, t0.Add(3*time.Minute))
-	r.Up() // it came up from the disk
-	if program, _ := r.Start(o, t0.Add(4*time.Minute)); program {
-		t.Error("somebody restarted a machine that works, and its disk is doubted")
 	}
 }

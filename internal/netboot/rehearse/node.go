@@ -40,7 +40,7 @@ func (b *body) fetching(s *netboot.Server) error {
 	s.Images = netboot.Fixed{netboot.NodeSystem: start, spec.Definition.Name: start}
 	shelf := new(node.Shelf)
 	s.Node = &node.Handler{
-		Key: key, Records: node.InFleet{Fleet: b.fleet}, Sink: s, Shelf: shelf, Client: node.ClientOf,
+		Key: key, Records: &node.InFleet{Fleet: b.fleet}, Sink: s, Shelf: shelf, Client: node.ClientOf,
 		Offer: func(ctx context.Context, _ node.Client, _ *node.Question) (*node.Offer, error) {
 			return b.offer(shelf), nil
 		},
