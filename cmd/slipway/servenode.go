@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,7 +14,9 @@ import (
 	"slipway/internal/build"
 	"slipway/internal/machine"
 	"slipway/internal/netboot"
+	boothttp "slipway/internal/netboot/http"
 	"slipway/internal/netboot/node"
+	"slipway/internal/netboot/token"
 	"slipway/internal/plan"
 )
 
@@ -58,6 +61,10 @@ func (e *Env) serveNodes(ctx context.Context, b *build.Builder, s *netboot.Serve
 	}}
 	n.handler = &node.Handler{
 		Key: key, Records: &node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &n.shelf, Client: node.ClientOf, Offer: n.offer, Proof: n.proof, Inventory: n.inventory,
+		Spend: func(r *http.Request, word, what string) (*token.Receipt, error) {
+			call := boothttp.CallOf(r)
+			return s.Tokens().Spend(word, what, call.From, call.Identity)
+		},
 	}
 	s.Node = n.handler
 	return n, nil
@@ -204,13 +211,13 @@ func (n *nodes) makeImage(ctx context.Context, d *machine.Definition) (*netboot.
 		return nil, err
 	}
 	if target == boot.Disk {
-		return &netboot.System{Version: made.Key, Needs: made.Memory, Fetch: made.Disk}, nil
+		return &netboot.System{Version: made.Key, Needs: made.Memory, Fetch: made.Disk, Secret: len(d.Secrets()) > 0}, nil
 	}
 	s, err := n.withProgram(made)
 	if err != nil {
 		return nil, err
 	}
-	s.Within = d.Netboot.Patience()
+	s.Within, s.Secret = d.Netboot.Patience(), len(d.Secrets()) > 0
 	s.Probes, _ = node.Provable(d.Probes)
 	if target == boot.NetRoot {
 		s.Fetch, s.Needs, s.Memory = made.Root, made.Memory, node.NeedsMemory
@@ -264,7 +271,7 @@ func (n *nodes) offer(ctx context.Context, c node.Client, q *node.Question) (*no
 		if err != nil {
 			return nil, err
 		}
-		return &node.Artefacts{Image: a, Memory: s.Needs}, nil
+		return &node.Artefacts{Image: a, Memory: s.Needs, Secret: s.Secret}, nil
 	}
 	return o, nil
 }

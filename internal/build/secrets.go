@@ -23,7 +23,7 @@ func (b *Builder) readSecrets(d *machine.Definition, layers []Layer) (*secrets, 
 		return nil, nil
 	}
 	out := &secrets{Values: map[string][]byte{}}
-	for _, ref := range secretRefs(d) {
+	for _, ref := range d.Secrets() {
 		data, err := readSecret(ref)
 		if err != nil {
 			return nil, fmt.Errorf("%s: reading a secret: %w", d.File, err)
@@ -31,21 +31,6 @@ func (b *Builder) readSecrets(d *machine.Definition, layers []Layer) (*secrets, 
 		out.Values[secretName(ref)] = data
 	}
 	return out, nil
-}
-
-func secretRefs(d *machine.Definition) []machine.Secret {
-	var out []machine.Secret
-	for _, f := range d.Files {
-		if f.Secret != nil {
-			out = append(out, *f.Secret)
-		}
-	}
-	for _, u := range d.Users {
-		if u.Password != nil {
-			out = append(out, machine.Secret{File: u.Password.HashFile, Env: u.Password.HashEnv})
-		}
-	}
-	return out
 }
 
 func (s *secrets) get(ref machine.Secret) ([]byte, error) {

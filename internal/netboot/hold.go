@@ -22,7 +22,7 @@ func (s *Server) hold(client string, system *System) (*held, error) {
 		}
 		h = &held{kernel: kernel.Digest}
 		if system.Initrd != "" {
-			initrd, err := s.Artefacts.Add(system.Initrd, "", "initrd", system.Secret)
+			initrd, err := s.Artefacts.Add(system.Initrd, "", "initrd", system.Secret && system.Fetch == "")
 			if err != nil {
 				return nil, fmt.Errorf("the initrd: %w", err)
 			}

@@ -16,7 +16,7 @@ type System struct {
 	Initrd  string // file; empty: none
 	Cmdline string
 	Memory  int64 // bytes without which it cannot run; 0: not known
-	Secret  bool  // it holds secrets: only the machine itself gets it, once
+	Secret  bool  // its root holds secrets: only the machine itself gets it, once
 
 	// Fetch is the file that the initrd fetches, and Needs the memory that the
 	// machine needs with it; empty: the initrd holds all.

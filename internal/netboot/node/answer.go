@@ -34,6 +34,7 @@ type Artefacts struct {
 	Initrd  *Artefact
 	Cmdline string
 	Memory  int64 // bytes that the machine needs; 0: not known
+	Secret  bool  // they hold secrets: only the machine itself gets them, once
 }
 
 // Answer decides what the program does of a machine that asks from a hardware
@@ -111,7 +112,7 @@ func (o *Order) complete(offer *Offer) error {
 	if err != nil {
 		return fmt.Errorf("finding version %s of %s: %w", short(o.Version), offer.Machine, err)
 	}
-	o.Memory = a.Memory
+	o.Memory, o.secret = a.Memory, a.Secret
 	if o.Do == DoKexec {
 		o.Kernel, o.Initrd, o.Cmdline = a.Kernel, a.Initrd, a.Cmdline
 	} else {

@@ -22,6 +22,8 @@ type Client struct {
 	MAC     string
 	Address string
 	Only    string // what the token is for alone, see token.Claim
+
+	token string
 }
 
 // Errors with which Handler.Client refuses a token.
@@ -58,10 +60,15 @@ type Handler struct {
 	Sink    fleet.Sink
 	Now     func() time.Time // default time.Now
 	Shelf   *Shelf           // served below a/; nil: orders name files elsewhere
+	// Spend takes the right to fetch a file that holds secrets: once for each
+	// token. nil: nothing of this server does.
+	Spend func(r *http.Request, token, what string) (*token.Receipt, error)
 	// Proof is what a version has to prove; nil: nobody wants a proof.
 	Proof func(ctx context.Context, c Client, version string) (*Proof, error)
 	// Inventory is told what each machine is made of; it may be nil.
 	Inventory func(ctx context.Context, c Client, h *Hardware) error
+
+	secrets secrets
 }
 
 // maxBody bounds what a machine sends at once, in bytes.
@@ -76,6 +83,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, err := h.Client(r, word)
+	c.token = word
 	if err != nil {
 		h.record(c, fleet.Event{Kind: fleet.KindHTTPRefused, Problem: err.Error(), Fields: map[string]string{"path": what}})
 		http.Error(w, err.Error(), http.StatusForbidden)
@@ -87,7 +95,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if file, ok := strings.CutPrefix(what, "a/"); ok && h.Shelf != nil {
-		h.Shelf.serve(w, r, file)
+		if err := h.file(w, r, c, file); err != nil {
+			h.record(c, fleet.Event{Kind: fleet.KindHTTPRefused, Problem: err.Error(), Fields: map[string]string{"path": what}})
+			http.Error(w, err.Error(), http.StatusForbidden)
+		}
 		return
 	}
 	if r.Method != http.MethodPost {
@@ -114,9 +125,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, errBody) {
 			status = http.StatusBadRequest
 		}
-		h.record(c, fleet.Event{Kind: fleet.KindNodeProblem, Problem: err.Error()})
+		h.record(c, problem(err))
 		http.Error(w, err.Error(), status)
 	}
+}
+
+func problem(err error) fleet.Event {
+	return fleet.Event{Kind: fleet.KindNodeProblem, Problem: err.Error()}
+}
+
+// hide gives the files of an order to the machine alone that asked.
+func (h *Handler) hide(c Client, o *Order) error {
+	for _, a := range []*Artefact{o.Image, o.Kernel, o.Initrd} {
+		if a == nil {
+			continue
+		}
+		pieces, err := h.Shelf.pieces(a)
+		if err != nil || h.Spend == nil {
+			return errors.Join(err, errors.New("this server cannot give secrets out: its tokens are not its own"))
+		}
+		h.secrets.tell(c.token, shelfName(a), pieces)
+	}
+	return nil
 }
 
 // errBody is a request that is not understood.
@@ -159,6 +189,11 @@ func (h *Handler) order(ctx context.Context, w http.ResponseWriter, c Client, bo
 	order.Prove = h.Proof != nil && order.Do == DoRAM
 	if err := order.complete(offer); err != nil {
 		return err
+	}
+	if order.secret {
+		if err := h.hide(c, order); err != nil {
+			return err
+		}
 	}
 	if h.Inventory != nil {
 		if err := h.Inventory(ctx, c, q.Hardware); err != nil {

@@ -48,6 +48,7 @@ type Order struct {
 	Prove bool `json:"prove,omitempty"`
 
 	choice Choice // ram: of the version
+	secret bool   // what it names holds secrets
 }
 
 // Artefact is a file of the server, and what its bytes are: List is the

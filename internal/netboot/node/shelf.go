@@ -88,6 +88,24 @@ func (k *shelved) address(kind string) *Artefact {
 	return &a
 }
 
+// shelfName is the name on the shelf of an artefact.
+func shelfName(a *Artefact) string { return "sha256-" + a.List }
+
+// pieces are those of an artefact on the shelf.
+func (s *Shelf) pieces(a *Artefact) ([]Piece, error) {
+	s.mu.Lock()
+	k := s.files[shelfName(a)]
+	s.mu.Unlock()
+	if k == nil {
+		return nil, fmt.Errorf("%s is not on the shelf", a.URL)
+	}
+	c, err := DecodeChunks(k.list, a.List)
+	if err != nil {
+		return nil, err
+	}
+	return c.Pieces, nil
+}
+
 // ServeHTTP implements http.Handler for the addresses with the Prefix.
 func (s *Shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r, strings.TrimPrefix(r.URL.Path, s.prefix()))
@@ -107,7 +125,9 @@ func (s *Shelf) serve(w http.ResponseWriter, r *http.Request, name string) {
 		http.Error(w, "GET or HEAD", http.StatusMethodNotAllowed)
 		return
 	}
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	if w.Header().Get("Cache-Control") == "" {
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	if list {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(k.list))
