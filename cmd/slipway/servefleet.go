@@ -57,15 +57,19 @@ func (e *Env) pagePassword(prefix netip.Prefix, flags *serveFlags) (web.Password
 	return password, nil
 }
 
-// serveLogs takes in what machines send by syslog. Where the port is taken the
-// server goes on without: logs are no part of a boot.
+const syslogPort = 514
+
+// serveLogs takes in what machines send by syslog, and what installers post.
+// Where the port is taken the server goes on without: logs are no part of a boot.
 func (e *Env) serveLogs(ctx context.Context, s *netboot.Server, address netip.Addr) {
-	conn, err := net.ListenPacket("udp", netip.AddrPortFrom(address, 514).String())
+	s.Logs = &logs.Receiver{Sink: s}
+	conn, err := net.ListenPacket("udp", netip.AddrPortFrom(address, syslogPort).String())
 	if err != nil {
 		e.say(fmt.Sprintf("taking no logs by syslog: %v", err))
 		return
 	}
-	r := &logs.Receiver{Sink: s, Who: func(from netip.Addr) (client, machine string) {
+	s.SyslogPort = syslogPort
+	s.Logs.Who = func(from netip.Addr) (client, machine string) {
 		n, ok := s.Fleet.At(from.String())
 		if !ok {
 			return "", ""
@@ -74,10 +78,10 @@ func (e *Env) serveLogs(ctx context.Context, s *netboot.Server, address netip.Ad
 			client = n.Clients[0]
 		}
 		return client, n.Name
-	}}
+	}
 	go func() {
 		defer conn.Close()
-		r.Serve(ctx, conn)
+		s.Logs.Serve(ctx, conn)
 	}()
 }
 

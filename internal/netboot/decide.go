@@ -12,7 +12,6 @@ import (
 	"slipway/internal/fleet"
 	boothttp "slipway/internal/netboot/http"
 	"slipway/internal/netboot/ipxe"
-	"slipway/internal/netboot/token"
 )
 
 // script decides what a machine boots, and writes that down for iPXE. machine
@@ -113,22 +112,10 @@ func (a *answer) ram(ctx context.Context) []byte {
 		words = append(words, a.nodeWord())
 	}
 	if err == nil && system.Within > 0 {
-		words = append(words, "slipway.prove="+a.s.base(a.call.Local)+"/n/"+a.proofToken(system)+"/", "slipway.version="+system.Version)
+		words = append(words, "slipway.prove="+a.s.base(a.call.Local)+"/n/"+a.s.tellToken(a.call, a.m, system.Within)+"/", "slipway.version="+system.Version)
 	}
 	return a.start(system, err, "starts from memory", strings.Join(words, " "))
 }
-
-// proofToken lets the running system prove itself, from whatever address it
-// has then, and do nothing else.
-func (a *answer) proofToken(system *System) string {
-	return a.s.tokens.Mint(token.Claim{
-		Client: a.call.Claim.Client, Xid: a.call.Claim.Xid, Machine: a.m.Name, UUID: a.call.Claim.UUID,
-		Expires: a.s.now().Add(system.Within + proofGrace), Only: token.OnlyProve,
-	})
-}
-
-// proofGrace is how long after its time a proof is still heard.
-const proofGrace = 24 * time.Hour
 
 // install starts the installer if the machine was granted to be installed, and
 // its disk otherwise.

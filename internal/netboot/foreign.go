@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"strconv"
 	"strings"
 
 	"slipway/internal/fleet"
@@ -29,7 +30,7 @@ func (a *answer) foreign(ctx context.Context, d *machine.Definition) []byte {
 	if i.Kernel == nil || i.Kernel.File == "" || i.Initrd.File == "" {
 		return a.stop(a.m.Name+": netboot.installer names no kernel and initrd of this server", "Give the paths of both.")
 	}
-	facts := installerFacts(d, a.call, a.base)
+	facts := a.s.installerFacts(d, a.call, a.m, a.base)
 	plain := facts
 	plain.MACs = nil // the script names the card that booted
 	line, err := answers.BootArgs(kind, d, plain, answers.IPXE)
@@ -50,8 +51,15 @@ func (a *answer) foreign(ctx context.Context, d *machine.Definition) []byte {
 }
 
 // installerFacts are those of a boot.
-func installerFacts(d *machine.Definition, c boothttp.Call, base string) answers.Facts {
-	f := answers.Facts{Base: base + installerName, Report: base + installerName + reportName}.From(d)
+func (s *Server) installerFacts(d *machine.Definition, c boothttp.Call, m *Machine, base string) answers.Facts {
+	own, word := s.base(c.Local), s.tellToken(c, m, 0)
+	f := answers.Facts{Base: base + installerName, Report: own + "/b/" + word + "/" + installerName + reportName}.From(d)
+	if s.Logs != nil {
+		f.Logs = own + "/n/" + word + "/" + logsName
+	}
+	if s.SyslogPort != 0 {
+		f.Syslog = net.JoinHostPort(s.host(c.Local), strconv.Itoa(s.SyslogPort))
+	}
 	if mac, err := net.ParseMAC(c.Claim.Client); err == nil {
 		f.MACs = []net.HardwareAddr{mac}
 	}
@@ -67,7 +75,14 @@ func (s *Server) installer(ctx context.Context, c boothttp.Call, base string, ab
 	denied := func(why string) (boothttp.Content, error) {
 		return boothttp.Content{About: about}, fmt.Errorf("%s: %s: %w", name, why, fs.ErrPermission)
 	}
-	m := s.roster().Find(Facts{MAC: c.Claim.Client, UUIDs: []string{c.Claim.UUID}, Circuit: c.Claim.Fields["circuit"], Remote: c.Claim.Fields["remote"]})
+	says, err := answers.ParseClient(c.Request.Header)
+	if err != nil {
+		return denied(err.Error())
+	}
+	if own, err := net.ParseMAC(c.Claim.Client); err == nil && len(says.Cards) > 0 && !says.Has(own) {
+		return denied("its installer has other network cards than the machine that was given this address")
+	}
+	m := s.roster().Named(s.toldMachine(c))
 	if m == nil {
 		return denied("no definition matches this machine")
 	}
@@ -87,7 +102,7 @@ func (s *Server) installer(ctx context.Context, c boothttp.Call, base string, ab
 	if !ok {
 		return denied("its definition asks for no installer")
 	}
-	files, err := answers.Render(kind, d, installerFacts(d, c, base))
+	files, err := answers.Render(kind, d, s.installerFacts(d, c, m, base))
 	if err != nil {
 		return boothttp.Content{About: about}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slipway/internal/fleet"
+	"slipway/internal/fleet/logs"
 	"slipway/internal/machine"
 	boothttp "slipway/internal/netboot/http"
 	"slipway/internal/netboot/token"
@@ -36,6 +37,10 @@ func TestForeignInstaller(t *testing.T) {
 	}
 	t.Cleanup(func() { f.Close() })
 	s := &Server{Roster: folder.Roster, Fleet: f, Images: Fixed{}, systems: map[string]*held{}, recent: map[string][]string{}, httpPort: 80}
+	s.Logs, s.SyslogPort = &logs.Receiver{Sink: s}, 514
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { s.Artefacts.Close() })
 	get := func(client, name string) (string, error) {
 		c, err := s.content(t.Context(), boothttp.Call{Token: "T", Name: strings.SplitN(name, "?", 2)[0], Claim: token.Claim{Client: client},
@@ -52,7 +57,8 @@ func TestForeignInstaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := get(mac, scriptName)
-	if err != nil || !strings.Contains(text, "/vmlinuz") || !strings.Contains(text, "url=http://192.0.2.1/b/T/i/preseed.cfg") || !strings.Contains(text, "keymap=ch") {
+	if err != nil || !strings.Contains(text, "/vmlinuz") || !strings.Contains(text, "url=http://192.0.2.1/b/T/i/preseed.cfg") || !strings.Contains(text, "keymap=ch") ||
+		!strings.Contains(text, "log_host=192.0.2.1 log_port=514") {
 		t.Fatalf("the script: %q, %v", text, err)
 	}
 	if text, err = get(mac, "i/preseed.cfg"); err != nil || !strings.Contains(text, "partman-auto/expert_recipe") {

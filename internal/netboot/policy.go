@@ -86,12 +86,17 @@ func (p *policy) token(r *dhcp.Request, d dhcp.Decision) string {
 	return t
 }
 
+// host is our address alone.
+func (s *Server) host(own netip.Addr) string {
+	if s.Advertise.IsValid() {
+		return s.Advertise.String()
+	}
+	return own.String()
+}
+
 // base is the address of our HTTP server as a client sees it.
 func (s *Server) base(own netip.Addr) string {
-	host := own.String()
-	if s.Advertise.IsValid() {
-		host = s.Advertise.String()
-	}
+	host := s.host(own)
 	if s.httpPort != 80 {
 		host += ":" + strconv.Itoa(s.httpPort)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slipway/internal/fleet"
+	"slipway/internal/fleet/logs"
 	"slipway/internal/netboot/dhcp"
 	boothttp "slipway/internal/netboot/http"
 	"slipway/internal/netboot/tftp"
@@ -34,6 +35,11 @@ type Server struct {
 	// DHCP was asked on.
 	Advertise netip.Addr
 
+	// Logs takes what installers post of their logs; SyslogPort is where they
+	// send them meanwhile, 0: nowhere.
+	Logs       *logs.Receiver
+	SyslogPort int
+
 	Node  http.Handler // below /n/TOKEN/; nil: nothing is there
 	Pages http.Handler // everything that is no boot file; nil: nothing
 	// Sink hears every event too, at once; nil: nobody does.
@@ -49,6 +55,7 @@ type Server struct {
 	mu       sync.Mutex
 	systems  map[string]*held     // by version
 	recent   map[string][]string  // by client: digests that it was told of
+	tells    map[string]telling   // by token of a boot
 	sent     map[string]time.Time // when machines were sent to their disks
 	ready    chan struct{}
 	once     sync.Once
@@ -111,7 +118,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return err
 	}
 	defer s.Artefacts.Close()
-	s.systems, s.recent = map[string]*held{}, map[string][]string{}
+	s.systems, s.recent, s.tells = map[string]*held{}, map[string][]string{}, map[string]telling{}
 	s.policy = &policy{s: s}
 	if a, ok := s.HTTP.Addr().(*net.TCPAddr); ok {
 		s.httpPort = a.Port
@@ -127,7 +134,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	web := &boothttp.Server{
-		Boot: s.content, Node: s.Node, Pages: s.Pages, Artefacts: &s.Artefacts, Tokens: s.tokens, Admission: s.Admission, Sink: s,
+		Boot: s.content, Node: http.HandlerFunc(s.fromMachines), Pages: s.Pages, Artefacts: &s.Artefacts, Tokens: s.tokens, Admission: s.Admission, Sink: s,
 	}
 	run(func(ctx context.Context) error { return web.Serve(ctx, s.HTTP) })
 	run(s.tokens.Run)

@@ -207,12 +207,9 @@ func (r *Receiver) Serve(ctx context.Context, conn net.PacketConn) error {
 	}
 }
 
-// Take makes events of a message's lines, or of a body that was posted.
+// Take makes events of a message's lines.
 func (r *Receiver) Take(from netip.Addr, raw []byte) {
-	now := time.Now()
-	if r.Now != nil {
-		now = r.Now()
-	}
+	now := r.now()
 	client, machine := "", ""
 	if r.Who != nil {
 		client, machine = r.Who(from)

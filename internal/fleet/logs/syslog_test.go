@@ -119,20 +119,31 @@ func TestFloodsAreBounded(t *testing.T) {
 }
 
 func TestHook(t *testing.T) {
-	s := &sink{}
-	r := &Receiver{Sink: s}
+	s, now := &sink{}, time.Unix(1000, 0)
+	r := &Receiver{Sink: s, PerSecond: 1000, Now: func() time.Time { return now }}
 	post := func(method, body string) int {
 		w := httptest.NewRecorder()
-		r.ServeHTTP(w, httptest.NewRequest(method, "/log", strings.NewReader(body)))
+		r.Post(w, httptest.NewRequest(method, "/n/x/logs?name=packaging.log", strings.NewReader(body)), "52:54:00:00:00:01", "web")
 		return w.Code
 	}
-	if code := post("POST", "one\n\ntwo\n"); code != 204 || len(s.list()) != 2 {
+	if code := post("POST", "one\n\n<11>anaconda: two\n"); code != 204 || len(s.list()) != 2 {
 		t.Errorf("%d, %+v", code, s.list())
+	}
+	one, two := s.list()[0], s.list()[1]
+	if one.Machine != "web" || one.Client == "" || one.Fields[fleet.FieldProgram] != "packaging.log" || two.Fields[fleet.FieldProgram] != "anaconda" || two.Fields[fleet.FieldSeverity] != "err" {
+		t.Errorf("%+v, %+v", one, two)
 	}
 	if code := post("GET", ""); code != 405 {
 		t.Errorf("GET: %d", code)
 	}
-	if code := post("POST", strings.Repeat("x", 300<<10)); code != 413 {
-		t.Errorf("too much: %d", code)
+	*s = sink{}
+	if code := post("POST", strings.Repeat("much of it\n", 100_000)+"the cause\n"); code != 204 || len(s.list()) != maxLines+1 ||
+		!strings.Contains(s.list()[0].Text, "only the last") || s.list()[maxLines].Text != "the cause" {
+		t.Errorf("a long log: %d, %d lines, %+v", code, len(s.list()), s.list()[:1])
+	}
+	*s = sink{}
+	post("POST", `{"name":"subiquity/Install/install","description":"installing system","event_type":"finish","result":"FAIL","origin":"curtin"}`)
+	if e := s.list(); len(e) != 1 || e[0].Text != "finish: FAIL: installing system" || e[0].Fields[fleet.FieldProgram] != "subiquity/Install/install" || e[0].Fields[fleet.FieldSeverity] != "err" {
+		t.Errorf("a step of Subiquity: %+v", e)
 	}
 }

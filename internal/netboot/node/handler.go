@@ -28,8 +28,8 @@ type Client struct {
 
 // Errors with which Handler.Client refuses a token.
 var (
-	ErrToken     = errors.New("the token is not valid for this client")
-	errProveOnly = errors.New("the token of a running system fetches nothing")
+	ErrToken    = errors.New("the token is not valid for this client")
+	errTellOnly = errors.New("this token is for telling, and fetches nothing")
 )
 
 // ClientOf is a Handler's Client below our HTTP server, which has checked the
@@ -89,9 +89,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
-	if c.Only == token.OnlyProve && what != "proof" && what != "report" && what != "log" {
-		h.record(c, fleet.Event{Kind: fleet.KindHTTPRefused, Problem: errProveOnly.Error(), Fields: map[string]string{"path": what}})
-		http.Error(w, errProveOnly.Error(), http.StatusForbidden)
+	if c.Only == token.OnlyTell && what != "proof" && what != "report" && what != "log" {
+		h.record(c, fleet.Event{Kind: fleet.KindHTTPRefused, Problem: errTellOnly.Error(), Fields: map[string]string{"path": what}})
+		http.Error(w, errTellOnly.Error(), http.StatusForbidden)
 		return
 	}
 	if file, ok := strings.CutPrefix(what, "a/"); ok && h.Shelf != nil {

@@ -94,7 +94,7 @@ func TestProveOnly(t *testing.T) {
 	old := w.handler.Client
 	w.handler.Client = func(r *http.Request, word string) (Client, error) {
 		c, err := old(r, word)
-		c.Only = token.OnlyProve
+		c.Only = token.OnlyTell
 		return c, err
 	}
 	if _, err := p.ask(t.Context()); err != nil {

@@ -41,9 +41,9 @@ type Claim struct {
 	Fields map[string]string `json:"fields,omitempty"` // facts for whoever answers with it, such as arch
 }
 
-// OnlyProve is a token with which a running system proves itself, and fetches
-// nothing.
-const OnlyProve = "prove"
+// OnlyTell is a token with which a system or an installer that runs tells how it
+// gets on, and fetches nothing.
+const OnlyTell = "tell"
 
 // length is how many characters a token has: 130 bits.
 const length = 26
