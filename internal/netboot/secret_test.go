@@ -42,6 +42,18 @@ func (l *told) count(kind string) (n int) {
 	return n
 }
 
+// last is the last event of a kind.
+func (l *told) last(kind string) (e fleet.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.list {
+		if l.list[i].Kind == kind {
+			e = l.list[i]
+		}
+	}
+	return e
+}
+
 // serving runs a server's HTTP part; its address is given.
 func serving(t *testing.T, s *Server, definition string) (base string, heard *told) {
 	t.Helper()
@@ -79,7 +91,16 @@ func serving(t *testing.T, s *Server, definition string) (base string, heard *to
 // fetch gives the status and the text of an address.
 func fetch(t *testing.T, address string) (int, string) {
 	t.Helper()
-	resp, err := http.Get(address)
+	q, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, q)
+}
+
+func do(t *testing.T, q *http.Request) (int, string) {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
