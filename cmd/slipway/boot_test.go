@@ -22,7 +22,7 @@ func TestBootAsksARunningOrAStoppedServer(t *testing.T) {
 	if code, out := run("boot", "ls"); code != 1 || !strings.Contains(out, "slipway serve") {
 		t.Fatalf("without records: %d %s", code, out)
 	}
-	f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "")
+	f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestBootAsksARunningOrAStoppedServer(t *testing.T) {
 	then := time.Now().Add(-time.Hour)
 	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindDiscover, Stage: fleet.StageFirmware})
 	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindExhausted, Problem: "no address is free\x1b[2J"})
-	if _, _, _, err := openFleet(t.Context(), dir, web.Options{}, ""); err == nil || !strings.Contains(err.Error(), "in use by process") {
+	if _, _, _, err := openFleet(t.Context(), dir, web.Options{}, "", nil); err == nil || !strings.Contains(err.Error(), "in use by process") {
 		t.Errorf("a second server: %v", err)
 	}
 	check := func(when string) {
@@ -67,7 +67,7 @@ func TestReinstallAsksARunningOrAStoppedServer(t *testing.T) {
 		env := &Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}
 		return Run(t.Context(), env, append(args, "--state", dir)), out.String()
 	}
-	f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "")
+	f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestReinstallAsksARunningOrAStoppedServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("stopped", func() (fleet.Grant, error) {
-		f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "")
+		f, _, done, err := openFleet(t.Context(), dir, web.Options{}, "", nil)
 		if err != nil {
 			return fleet.Grant{}, err
 		}

@@ -51,9 +51,9 @@ func (e *Env) fleetDir(state string) (string, error) {
 }
 
 // openFleet opens the records of a server. Other processes of this host reach
-// them through its page on a socket in the folder; done ends that and closes
-// the records.
-func openFleet(ctx context.Context, dir string, o web.Options, wake string) (f *fleet.Fleet, page http.Handler, done func() error, err error) {
+// them through its page on a socket in the folder, and what is only for who may
+// open that socket (local); done ends that and closes the records.
+func openFleet(ctx context.Context, dir string, o web.Options, wake string, local map[string]http.Handler) (f *fleet.Fleet, page http.Handler, done func() error, err error) {
 	store, err := natsstore.Open(dir, fleet.Limits{})
 	if err != nil {
 		return nil, nil, nil, err
@@ -65,7 +65,12 @@ func openFleet(ctx context.Context, dir string, o web.Options, wake string) (f *
 	ctx, stop := context.WithCancel(ctx)
 	o.Actions = fleetActions(f, o.Actions, wake)
 	page = web.New(ctx, f, o)
-	server := &http.Server{Handler: page, ReadHeaderTimeout: 10 * time.Second}
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	for pattern, h := range local {
+		mux.Handle(pattern, h)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	listener, err := listenIn(dir)
 	if err != nil {
 		stop()

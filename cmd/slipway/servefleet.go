@@ -20,15 +20,16 @@ func (e *Env) serveFleet(ctx context.Context, s *netboot.Server, folder *netboot
 	if err != nil {
 		return nil, err
 	}
-	dir := flags.state
+	store, err := e.storeDir()
+	if err != nil {
+		return nil, err
+	}
+	own, dir := filepath.Join(store, "serve"), flags.state
 	if dir == "" {
-		if dir, err = e.storeDir(); err != nil {
-			return nil, err
-		}
-		dir = filepath.Join(dir, "serve", link, "records")
+		dir = filepath.Join(own, link, "records")
 	}
 	o := web.Options{Password: password, Actions: pageActions(func() *fleet.Fleet { return s.Fleet }, folder)}
-	f, page, done, err := openFleet(ctx, dir, o, net.JoinHostPort(broadcast(prefix).String(), "9"))
+	f, page, done, err := openFleet(ctx, dir, o, net.JoinHostPort(broadcast(prefix).String(), "9"), sticks(s, folder.Roster, prefix.Addr(), own))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +23,8 @@ import (
 // stickFlags are the flags of stick.
 type stickFlags struct {
 	buildFlags
-	out, server, key, ip string
-	erase                bool
+	out, server, key, ip, state string
+	erase, serve                bool
 }
 
 func newStick(env *Env) *cobra.Command {
@@ -38,11 +40,14 @@ writes only to a disk that is empty, or that a write left unfinished; its menu
 has an entry that erases the disk, and --erase makes that its default. A disk
 that it has written once it leaves alone from then on.
 
-With --server it is a boot stick for networks that start nobody: it brings one
-network card up (--ip, or DHCP), asks the boot server at that address, and does
-what the server's order says. It obeys only orders, kernels and images that the
-server's key signed (--key: the file order.key of the server's folder).`,
+With --serve it is a boot stick for networks that start nobody: it brings one
+network card up (--ip, or DHCP), asks the slipway serve of this host, and does
+what its order says. It obeys only orders and images that the server's key
+signed. Who has the stick is the machine FILE, to the server, until the stick is
+revoked (slipway boot sticks). --server and --key name another host's server: the
+file order.key of its folder, and an address that it gave.`,
 		Example: `  slipway stick web.yaml -o recovery.raw
+  slipway stick fleet/node1.yaml -o boot.raw --serve --ip 192.0.2.100::192.0.2.1:255.255.255.0
   slipway stick node1.yaml -o boot.raw --server http://192.0.2.1/n/TOKEN/ --key fleet/order.key \
       --ip 192.0.2.100::192.0.2.1:255.255.255.0
   slipway write recovery.raw /dev/disk/by-id/usb-Stick_42`,
@@ -53,9 +58,13 @@ server's key signed (--key: the file order.key of the server's folder).`,
 				return usageError("name the image to write: -o OUT.raw")
 			case (flags.server == "") != (flags.key == ""):
 				return usageError("--server and --key belong together: a stick obeys one key")
-			case flags.server == "" && flags.ip != "":
-				return usageError("--ip is for a stick that asks a server: add --server")
-			case flags.server != "" && flags.erase:
+			case flags.serve && flags.server != "":
+				return usageError("--serve asks the server of this host, --server another one: leave one out")
+			case flags.state != "" && !flags.serve:
+				return usageError("--state says which slipway serve of this host is meant: add --serve")
+			case flags.server == "" && !flags.serve && flags.ip != "":
+				return usageError("--ip is for a stick that asks a server: add --serve or --server")
+			case (flags.serve || flags.server != "") && flags.erase:
 				return usageError("--erase is for a recovery stick; the server decides what another one erases")
 			}
 			return env.stick(cmd.Context(), args[0], flags)
@@ -64,13 +73,15 @@ server's key signed (--key: the file order.key of the server's folder).`,
 	cmd.Flags().StringVarP(&flags.out, "output", "o", "", "the image to write, `OUT`")
 	cmd.Flags().StringVar(&flags.server, "server", "", "`URL` that the stick asks: http://ADDRESS/n/TOKEN/")
 	cmd.Flags().StringVar(&flags.key, "key", "", "`FILE` with the server's key (order.key)")
+	cmd.Flags().BoolVar(&flags.serve, "serve", false, "the stick asks the slipway serve that runs on this host")
+	cmd.Flags().StringVar(&flags.state, "state", "", "with --serve: `DIR` of that server's records (default: serve/INTERFACE/records in the store)")
 	cmd.Flags().StringVar(&flags.ip, "ip", "", "fixed `ADDRESS` as the kernel takes it: CLIENT::GATEWAY:NETMASK[:HOST:CARD::DNS] (default: DHCP)")
 	cmd.Flags().BoolVar(&flags.erase, "erase", false, "a recovery stick erases the disk without being asked, once")
 	flags.add(cmd)
 	return profiling(env, cmd)
 }
 
-func (e *Env) stick(ctx context.Context, file string, flags stickFlags) error {
+func (e *Env) stick(ctx context.Context, file string, flags stickFlags) (err error) {
 	if flags.ip != "" {
 		if err := node.CheckIP(flags.ip); err != nil {
 			return err
@@ -81,12 +92,29 @@ func (e *Env) stick(ctx context.Context, file string, flags stickFlags) error {
 		return err
 	}
 	s := &stick{builder: b, result: r, flags: flags}
-	prepare := s.recovery
-	if flags.server != "" {
-		prepare = s.asking
-	}
-	if err := prepare(ctx); err != nil {
-		return err
+	switch {
+	case flags.serve:
+		var made newStickAnswer
+		if err := e.askServer(ctx, flags.state, http.MethodPost, "/sticks/"+url.PathEscape(r.Prepared.Definition.Name), &made); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil { // nobody has it
+				var done struct{}
+				e.askServer(context.WithoutCancel(ctx), flags.state, http.MethodDelete, "/sticks/"+made.ID, &done)
+			}
+		}()
+		s.asking(made.Server, made.Key)
+	case flags.server != "":
+		key, err := node.PublicKey(flags.key)
+		if err != nil {
+			return err
+		}
+		s.asking(flags.server, key)
+	default:
+		if err := s.recovery(ctx); err != nil {
+			return err
+		}
 	}
 	laid, err := b.Stick(ctx, r, &s.menu, s.data)
 	if err != nil {
@@ -96,7 +124,8 @@ func (e *Env) stick(ctx context.Context, file string, flags stickFlags) error {
 		e.reporter().Note(w)
 	}
 	step := e.reporter().Step("write the stick")
-	_, err = image.WriteFile(flags.out, false, func(w io.Writer) error { return laid.Write(ctx, w) })
+	private := s.payload.Config.Server != "" || len(r.Prepared.Definition.Secrets()) > 0
+	_, err = image.WriteFile(flags.out, private, func(w io.Writer) error { return laid.Write(ctx, w) })
 	step.Done(err)
 	if err == nil {
 		_, err = fmt.Fprintln(e.Stdout, flags.out)
@@ -121,16 +150,15 @@ func (s *stick) wrap(machine []byte) ([]byte, error) {
 }
 
 // asking makes a stick that asks a server.
-func (s *stick) asking(context.Context) error {
-	key, err := node.PublicKey(s.flags.key)
-	if err != nil {
-		return err
+func (s *stick) asking(server, key string) {
+	s.payload.Config = node.Config{Key: key, Server: server, IP: s.flags.ip}
+	host := server
+	if u, err := url.Parse(server); err == nil {
+		host = u.Host // the rest is a secret
 	}
-	s.payload.Config = node.Config{Key: key, Server: s.flags.server, IP: s.flags.ip}
 	s.menu = boot.StickMenu{Wrap: s.wrap, Entries: []boot.StickEntry{
-		{Title: "Ask " + s.flags.server, Cmdline: func(m string) string { return node.Cmdline(m, "") }},
+		{Title: "Ask " + host, Cmdline: func(m string) string { return node.Cmdline(m, "") }},
 	}}
-	return nil
 }
 
 // recovery makes a stick that carries the machine.

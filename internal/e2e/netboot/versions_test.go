@@ -119,6 +119,46 @@ func TestBootNetbootVersions(t *testing.T) {
 	}
 }
 
+// TestBootNetbootStick starts a machine from a stick that the running server
+// gave a token, by a fixed address and without DHCP, and has it prove itself.
+func TestBootNetbootStick(t *testing.T) {
+	kit.Tier(t, "boot")
+	dir, state := t.TempDir(), filepath.Join(t.TempDir(), "records")
+	file, out := filepath.Join(dir, "one.yaml"), filepath.Join(t.TempDir(), "stick.raw")
+	text := strings.NewReplacer("%PROGRAM%", compile(t, speaker), "%WORD%", "works", "%MAC%", "52:54:00:00:0d:02", "boot: {loader: none}", "boot: {firmware: [bios]}").Replace(versioned)
+	must(t, os.WriteFile(file, []byte(text), 0o644))
+	l := newLAN(t, dir)
+	run := func(args ...string) string {
+		t.Helper()
+		text, err := l.w.Command(context.Background(), args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("slipway %s: %v\n%s", strings.Join(args, " "), err, text)
+		}
+		return string(text)
+	}
+	serve := func() (stop func()) {
+		return l.start(l.w.Command(context.Background(), "serve", dir, "--offline", "--no-dhcp", "--interface", bridge, "--state", state))
+	}
+	stop := serve()
+	l.sees("one is ready", 1)
+	run("stick", file, "-o", out, "--offline", "--serve", "--state", state, "--ip", "192.0.2.50::192.0.2.1:255.255.255.0")
+	stop() // its token outlives the server
+	serve()
+	l.sees("one is ready", 2)
+	console, off := l.powerOn("one", "52:54:00:00:0d:02", "bios", out, 768<<20)
+	defer off()
+	l.shows(console, "says works")
+	l.sees("version.proven", 1)
+	fields := strings.Fields(run("boot", "sticks", "--state", state))
+	if len(fields) < 10 || fields[6] != "one" || fields[len(fields)-1] != "192.0.2.50" {
+		t.Fatalf("listed are %q", fields)
+	}
+	run("boot", "sticks", "--revoke", fields[5], "--state", state)
+	if text := run("boot", "sticks", "--state", state); strings.Contains(text, "one") {
+		t.Errorf("after it was revoked:\n%s", text)
+	}
+}
+
 // sees waits until the servers have printed a text so many times.
 func (l *lan) sees(text string, times int) {
 	l.t.Helper()

@@ -144,7 +144,7 @@ func (h *Handler) hide(c Client, o *Order) error {
 		if err != nil || h.Spend == nil {
 			return errors.Join(err, errors.New("this server cannot give secrets out: its tokens are not its own"))
 		}
-		h.secrets.tell(c.token, shelfName(a), pieces)
+		h.secrets.tell(c.token, shelfName(a), pieces, c.Only == token.OnlyStick)
 	}
 	return nil
 }

@@ -43,8 +43,9 @@ var errNotTold = errors.New("the file holds secrets, and no order told this mach
 
 func (s *secrets) key(word, name string) string { return strings.ToLower(word) + " " + name }
 
-// tell lets a token fetch what an order names.
-func (s *secrets) tell(word, name string, pieces []Piece) {
+// tell lets a token fetch what an order names. One that may do so again and
+// again (a stick's) begins anew.
+func (s *secrets) tell(word, name string, pieces []Piece, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.files == nil {
@@ -60,7 +61,7 @@ func (s *secrets) tell(word, name string, pieces []Piece) {
 		clear(s.told)
 	}
 	key := s.key(word, name)
-	if old := s.told[key]; old != nil && old.receipt != nil { // it asks again in the middle
+	if old := s.told[key]; old != nil && old.receipt != nil && !again { // it asks again in the middle
 		return
 	}
 	g := &giving{left: map[int64]bool{}}

@@ -77,6 +77,27 @@ func (w *world) refusals() (n int) {
 	return n
 }
 
+// A stick gets its root with secrets at each start, until it is revoked.
+func TestStickRoot(t *testing.T) {
+	w, book, later := guarded(t, "a root with a password")
+	s, word, err := book.MintStick(t.Context(), "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if got := w.boots(word); got != "ram root.squashfs" {
+			t.Fatalf("it became %q", got)
+		}
+		later.Add(int64(400 * 24 * time.Hour))
+	}
+	if err := book.RevokeStick(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.boots(word); !strings.Contains(got, "the server refuses this machine") || w.refusals() == 0 {
+		t.Errorf("a revoked one became %q, %d refusals are shown", got, w.refusals())
+	}
+}
+
 // A root with secrets goes to the machine that it is for, once; whoever comes
 // second, late, or with another token gets 403, and that is shown.
 func TestSecretRoot(t *testing.T) {

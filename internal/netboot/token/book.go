@@ -55,6 +55,7 @@ type Book struct {
 type leaf struct {
 	Claim Claim           `json:"claim"`
 	Spent map[string]bool `json:"spent,omitempty"`
+	Used  time.Time       `json:"used,omitzero"` // of a stick: the last time
 
 	busy map[string]bool
 }
@@ -73,7 +74,10 @@ func Open(ctx context.Context, keeper Keeper) (*Book, error) {
 		if err := json.Unmarshal(value, l); err != nil {
 			return fmt.Errorf("record %s: %w", id, err)
 		}
-		if len(b.leaves) < b.Limit && b.Now().Before(l.Claim.Expires) {
+		switch {
+		case l.Claim.Only == OnlyStick:
+			b.leaves[id] = l
+		case len(b.leaves) < b.Limit && b.Now().Before(l.Claim.Expires):
 			b.leaves[id] = l
 			b.owners[l.Claim.Client] = append(b.owners[l.Claim.Client], id)
 		}
@@ -139,6 +143,8 @@ func (b *Book) find(id string, ok bool, from netip.Addr) (*leaf, error) {
 	switch {
 	case !ok || l == nil:
 		return nil, ErrUnknown
+	case l.Claim.Only == OnlyStick:
+		b.stickUsed(id, l, from)
 	case !b.Now().Before(l.Claim.Expires):
 		return l, ErrExpired
 	case !l.Claim.Address.IsValid():
@@ -183,6 +189,7 @@ func (b *Book) Spend(token, what string, from netip.Addr, identity string) (*Rec
 	}
 	switch {
 	case err != nil:
+	case c.Only == OnlyStick: // its holder is the machine, today and tomorrow
 	case c.Certificate && (identity == "" || !Equal(identity, c.Machine)):
 		err = ErrCertificate
 	case l.Spent[what]:
@@ -208,7 +215,7 @@ func (r *Receipt) Given(ctx context.Context) (err error) {
 	r.once.Do(func() {
 		r.b.mu.Lock()
 		var value []byte
-		if l := r.b.leaves[r.id]; l != nil {
+		if l := r.b.leaves[r.id]; l != nil && l.Claim.Only != OnlyStick {
 			if l.Spent == nil {
 				l.Spent = map[string]bool{}
 			}

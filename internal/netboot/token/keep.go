@@ -29,9 +29,11 @@ func (b *Book) sweep() {
 	now := b.Now()
 	var left []string
 	for id, l := range b.leaves {
-		if now.Before(l.Claim.Expires) {
+		switch {
+		case l.Claim.Only == OnlyStick:
+		case now.Before(l.Claim.Expires):
 			left = append(left, id)
-		} else {
+		default:
 			b.drop(id)
 		}
 	}
