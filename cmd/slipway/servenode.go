@@ -12,6 +12,7 @@ import (
 
 	"slipway/internal/boot"
 	"slipway/internal/build"
+	"slipway/internal/fleet"
 	"slipway/internal/machine"
 	"slipway/internal/netboot"
 	boothttp "slipway/internal/netboot/http"
@@ -103,7 +104,12 @@ func (n *nodes) RAM(ctx context.Context, m *netboot.Machine) (*netboot.System, e
 	if err != nil || c.Passed == "" {
 		return newest, err
 	}
-	return keptSystem(c.Version, c.Kept)
+	good, err := keptSystem(c.Version, c.Kept)
+	if err != nil { // the newest may yet work; nothing else is there
+		n.server.Record(fleet.Event{Machine: m.Name, Kind: fleet.KindScript, Text: err.Error() + "; the newest is handed out"})
+		return newest, nil
+	}
+	return good, nil
 }
 
 // keptSystem is a version that was the newest once.

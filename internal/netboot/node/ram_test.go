@@ -160,6 +160,9 @@ func FuzzVerify(f *testing.F) {
 		if o, err := Verify(key.Public().(ed25519.PublicKey), data, "n"); err == nil && o.Nonce != "n" {
 			t.Error("an order for another question was accepted")
 		}
+		if p, err := verifyProof(key.Public().(ed25519.PublicKey), data, proofQuestion{"n", "v1"}); err == nil && p.Nonce != "n" {
+			t.Error("what to prove was accepted for another question")
+		}
 	})
 }
 

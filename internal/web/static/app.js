@@ -135,7 +135,7 @@ function cls(e, c) { if (e.className !== c) e.className = c; }
 function stageLine(m) {
   if (m.problem && m.state === 'stuck') return m.problem;
   if (m.state === 'off') return 'Not seen yet';
-  if (m.state === 'proven') return 'proven';
+  if (m.state === 'proven') return m.note ? 'proven; it ' + m.note : 'proven';
   if (!m.stage) return words[m.state];
   return m.stage + (m.text ? ': ' + m.text : '');
 }
