@@ -31,7 +31,8 @@ func TestBootAsksARunningOrAStoppedServer(t *testing.T) {
 	}
 	then := time.Now().Add(-time.Hour)
 	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindDiscover, Stage: fleet.StageFirmware})
-	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindExhausted, Problem: "no address is free\x1b[2J"})
+	f.Record(fleet.Event{Time: then, Client: "52:54:00:00:00:01", Kind: fleet.KindDiscover, Problem: "no address is free\x1b[2J",
+		Fields: map[string]string{fleet.FieldCause: fleet.CauseExhausted}})
 	if _, _, _, err := openFleet(t.Context(), dir, web.Options{}, "", nil); err == nil || !strings.Contains(err.Error(), "in use by process") {
 		t.Errorf("a second server: %v", err)
 	}

@@ -17,35 +17,45 @@ type Cause struct {
 	quiet func(*Boot) (detail string, ok bool) // from where it fell silent
 }
 
+// Causes that reporters name.
+const (
+	CauseMemory    = "memory"
+	CauseCorrupt   = "corrupt"
+	CauseKey       = "key"
+	CauseDisk      = "disk"
+	CauseArch      = "architecture"
+	CauseExhausted = "exhausted"
+	CauseRival     = "rival"
+)
+
 // Causes is the table; earlier lines are more telling than later ones.
 var Causes = []Cause{
 	{Name: "panic", Text: "the kernel panicked", Cure: "read the last lines of its console (slipway boot why --events NODE); often a driver or the root file system is missing from the initramfs, or the memory is bad",
 		seen: says("kernel panic")},
-	{Name: "memory", Text: "the machine has less memory than the system needs", Cure: "give it more memory, or use a smaller image (boot.ram: squashfs, slim)",
-		seen: says("out of memory", "not enough memory", "no space left on device: ram")},
-	{Name: "corrupt", Text: "the machine refused a file because it is not the one that was built", Cure: "build the definition again (slipway build) and look at the disk and the network between: bytes were changed on the way",
-		seen: says("checksum mismatch", "digest mismatch", "signature is wrong", "does not match its digest")},
+	{Name: CauseMemory, Text: "the machine has less memory than the system needs", Cure: "give it more memory, or use a smaller image (boot.ram: squashfs, slim)",
+		seen: says("out of memory", "not enough memory")},
+	{Name: CauseCorrupt, Text: "the machine refused a file because it is not the one that was built", Cure: "build the definition again (slipway build) and look at the disk and the network between: bytes were changed on the way"},
+	{Name: CauseKey, Text: "the machine refuses what the server orders: it was started with another server's key", Cure: "make its stick again (slipway stick) if the server has a new key, or start it over the network; otherwise something else answers in the server's place"},
 	{Name: "firmware", Text: "a driver asked for a firmware file that the system does not have", Cure: "add the package that holds it (on Debian mostly firmware-realtek, firmware-misc-nonfree or firmware-linux) to packages of the definition",
 		seen: says("failed to load firmware", "direct firmware load for", "firmware file")},
-	{Name: "disk", Text: "no disk of the machine is the one that the definition names", Cure: "compare netboot.disk with the disks on the machine's page (its hardware inventory), and correct the definition",
-		seen: says("no disk matches", "disk not found", "no such disk")},
+	{Name: CauseDisk, Text: "no disk of the machine is the one that the definition names", Cure: "compare netboot.disk with the disks on the machine's page (its hardware inventory), and correct the definition",
+		seen: says("no disk /", "disks with the serial number", "disks, and the definition names none")}, // words of installers' answers
 	{Name: "installer", Text: "the installer failed", Cure: "its reason stands above; correct that and let it install again (slipway reinstall NODE)",
-		seen: kind(KindInstallFail)},
+		seen: installFailed},
 	{Name: "token", Text: "a request was refused: its token is wrong, too old, or was made for another client", Cure: "power-cycle the machine so that it gets a new one; if this is seen again, another machine uses its address or its files",
 		seen: kind(KindHTTPRefused, "token.refused", "node.refused")},
 	{Name: "probe", Text: "a probe does not hold", Cure: "correct what the probe looks at, or the probe, in the definition; slipway shell NODE looks inside",
 		seen: failingProbe},
-	{Name: "redirect", Text: "a boot file was answered by a redirect, which firmware does not follow", Cure: "take the proxy out of the way between machine and server, and give boot files no prefix that it rewrites",
-		seen: redirected},
-	{Name: "architecture", Text: "the machine's architecture and the loader that it was given do not go together", Cure: "set netboot.firmware of the definition to what the machine has (uefi or bios), and arch to its processor",
+	{Name: "redirect", Text: "a boot file was asked for at another address than it has: something redirects or rewrites the machine's requests", Cure: "take the proxy out of the way between machine and server: firmware follows no redirect, and boot files have no other names",
+		seen: kind(KindHTTPRedirect)},
+	{Name: CauseArch, Text: "the machine's architecture and the loader that it was given do not go together", Cure: "set netboot.firmware of the definition to what the machine has (uefi or bios), and arch to its processor",
 		seen: wrongArchitecture},
 	{Name: "missing-file", Text: "the machine asked for a file that is not there", Cure: "correct the name that is configured for it; is it led here by another server's option 67?",
 		seen: missingFile},
-	{Name: "exhausted", Text: "the address pool is exhausted", Cure: "enlarge the pool, shorten the lease time, or give the machine a reservation",
-		seen: kind(KindExhausted)},
+	{Name: CauseExhausted, Text: "the address pool is exhausted", Cure: "enlarge the pool, shorten the lease time, or give the machine a reservation"},
 	{Name: "address", Text: "the address that it was given is used by somebody else, or was refused", Cure: "find who has that address (its hardware address is in the neighbour table), or take it out of the pool",
 		seen: kind(KindNak, KindDecline)},
-	{Name: "rival", Text: "another DHCP server answered, and the machine followed that one", Cure: "stop the other server for this network, or run slipway in proxy mode beside it",
+	{Name: CauseRival, Text: "another DHCP server answered, and the machine followed that one", Cure: "stop the other server for this network, or run slipway in proxy mode beside it",
 		seen: rivalWon},
 	{Name: "transfer", Text: "a transfer broke off before its end: sizes differ, or the client gave up", Cure: "look at the cable, the switch port and the MTU; the machine tries again after a power cycle",
 		seen: brokenTransfer},
@@ -79,8 +89,7 @@ var Causes = []Cause{
 	{Name: "install-stalled", Text: "its installer has stopped reporting", Cure: "power-cycle it: the grant is still in use, so it looks at the disk before it writes again",
 		quiet: stoppedAt(StageInstall)},
 	{Name: "unproven", Text: "it is up, and not every probe has answered", Cure: "see which on its page; slipway shell NODE looks inside",
-		quiet: func(b *Boot) (string, bool) { return "", b.has(StageLogin) || b.has(StageService) }},
-	{Name: "quiet", Text: "it fell silent", Cure: "look at its console, or power-cycle it"},
+		quiet: func(*Boot) (string, bool) { return "", true }},
 }
 
 // causes finds lines by name.
@@ -155,15 +164,10 @@ func failingProbe(b *Boot) (string, bool) {
 	return "", false
 }
 
-func redirected(b *Boot) (string, bool) {
-	if e := b.find(KindHTTPRedirect); e != nil {
+// installFailed fits where the installer failed last, and has not begun again.
+func installFailed(b *Boot) (string, bool) {
+	if e := b.find(KindInstallFail, KindInstallBegin, KindInstallDone); e != nil && e.Kind == KindInstallFail {
 		return words(e), true
-	}
-	if e := b.find(KindHTTPDone, KindHTTPAbort); e != nil {
-		switch e.Fields[FieldStatus] {
-		case "301", "302", "303", "307", "308":
-			return "status " + e.Fields[FieldStatus] + " for " + e.Fields[FieldFile], true
-		}
 	}
 	return "", false
 }
@@ -171,9 +175,6 @@ func redirected(b *Boot) (string, bool) {
 // wrongArchitecture compares what the firmware said it is with the name of the
 // loader that it took.
 func wrongArchitecture(b *Boot) (string, bool) {
-	if e := b.find(KindArch); e != nil {
-		return words(e), true
-	}
 	if b.has(StageScript) {
 		return "", false
 	}
@@ -248,11 +249,11 @@ func brokenTransfer(b *Boot) (string, bool) {
 
 // no4011 fits a proxy's offer that was not taken up.
 func no4011(b *Boot) (string, bool) {
-	if Rank(b.Reached()) > Rank(StageDHCP) || b.any(KindBootReq, "dhcp.pxe") != nil {
+	if Rank(b.Reached()) > Rank(StageDHCP) || b.any(KindBootReq) != nil {
 		return "", false
 	}
 	for _, e := range b.Events {
-		if e.Kind == "dhcp.proxy" || e.Kind == KindOffer && (e.Fields["recipe"] == "server" || e.Fields["proxy"] != "") {
+		if e.Kind == KindProxy || e.Kind == KindOffer && e.Fields["recipe"] == "server" {
 			return "", true
 		}
 	}
@@ -265,9 +266,6 @@ func refusedLoader(b *Boot) (string, bool) {
 		return "", false
 	}
 	for _, e := range b.Events {
-		if e.Fields["secure_boot"] == "1" {
-			return "its firmware says that Secure Boot is on", true
-		}
 		arch := strings.ToLower(e.Fields[FieldArch])
 		if arch != "" && arch != "0" && !strings.Contains(arch, "bios") {
 			return "UEFI firmware, and nothing after the last byte", true

@@ -11,10 +11,10 @@ const (
 	KindDecline   = "dhcp.decline"   // the client found its address in use
 	KindInform    = "dhcp.inform"    //
 	KindRelease   = "dhcp.release"   //
-	KindBootReq   = "dhcp.boot"      // asked for its boot file on port 4011, or in its request
+	KindProxy     = "dhcp.proxy"     // a boot answer beside a foreign server's
+	KindBootReq   = "dhcp.pxe"       // asked for its boot file on port 4011
 	KindRival     = "dhcp.rival"     // another server answered; fields server
 	KindExhausted = "dhcp.exhausted" // no address is free; fields pool
-	KindArch      = "dhcp.arch"      // an architecture that no boot file is known for; fields arch
 
 	KindTFTPStart = "tftp.start" // fields file
 	KindTFTPDone  = "tftp.done"  // the last block was acknowledged; fields file
@@ -28,7 +28,7 @@ const (
 	KindHTTPAbort    = "http.abort"    // the client left before the end
 	KindHTTPMissing  = "http.missing"  // 404
 	KindHTTPRefused  = "http.refused"  // 403: token wrong, late, or another client's
-	KindHTTPRedirect = "http.redirect" // a proxy or another server redirected
+	KindHTTPRedirect = "http.redirect" // a boot file was asked for below another path: a proxy rewrote it
 	KindHTTPBusy     = "http.busy"     // told to come back later
 
 	KindScript = "script.served" // the machine's script was asked for and read
@@ -60,7 +60,7 @@ const (
 
 // Names of Fields that causes and pages read.
 const (
-	FieldArch        = "arch"         // client architecture code, decimal
+	FieldArch        = "arch"         // client architecture, as IANA names it
 	FieldVendorClass = "vendor_class" // option 60
 	FieldUserClass   = "user_class"   // option 77
 	FieldFile        = "file"         // file or artefact, as people know it

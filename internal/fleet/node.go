@@ -253,6 +253,8 @@ func beginsBoot(e Event, stage string, rank int, last time.Time) bool {
 		return rank >= Rank(StageScript)
 	case at <= Rank(StageScript):
 		return rank >= Rank(StageInit)
+	case at == Rank(StageInit) && e.Problem != "": // it asks again, for what it did before failed
+		return false
 	case at == Rank(StageInit):
 		return rank >= Rank(StageLogin) || rank == Rank(StageInstall)
 	}

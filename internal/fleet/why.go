@@ -95,11 +95,8 @@ var judged = map[string]bool{KindRival: true, KindTFTPError: true, KindHTTPMissi
 // first of the table that fits.
 func explain(b *Boot) (*Cause, string) {
 	tail := b.since()
-	for i := len(b.Events) - 1; i >= 0; i-- {
-		e := b.Events[i]
-		if c := causes[e.Fields[FieldCause]]; c != nil && e.Problem != "" {
-			return c, e.Problem
-		}
+	if c, detail := named(b); c != nil {
+		return c, detail
 	}
 	for i := range Causes {
 		if c := &Causes[i]; c.seen != nil {
@@ -116,6 +113,25 @@ func explain(b *Boot) (*Cause, string) {
 	return nil, ""
 }
 
+// named finds the cause that a reporter named last. It is over where the boot
+// came further since, or its work began again.
+func named(b *Boot) (*Cause, string) {
+	var reached time.Time
+	if n := len(b.Steps); n > 0 {
+		reached = b.Steps[n-1].Time
+	}
+	for i := len(b.Events) - 1; i >= 0 && !b.Events[i].Time.Before(reached); i-- {
+		e := &b.Events[i]
+		if e.Kind == KindInstallBegin || e.Kind == KindInstallDone || e.Kind == KindNodeProgress {
+			break
+		}
+		if c := causes[e.Fields[FieldCause]]; c != nil && e.Problem != "" {
+			return c, e.Problem
+		}
+	}
+	return nil, ""
+}
+
 // quietCause is the cause of a machine that says nothing any more: it follows
 // from how far it came.
 func quietCause(b *Boot) (*Cause, string) {
@@ -126,5 +142,5 @@ func quietCause(b *Boot) (*Cause, string) {
 			}
 		}
 	}
-	return causes["quiet"], ""
+	return nil, "" // the last line fits always
 }

@@ -95,7 +95,7 @@ const maxRecent = 8
 // openTFTP finds what firmware asks for: a loader below its token. A bare name
 // is answered too, for those who are led here by a foreign DHCP server.
 func (s *Server) openTFTP(_ context.Context, r tftp.Request) (tftp.Answer, error) {
-	about := fleet.Event{Address: r.Client.Addr().Unmap().String()}
+	about := s.speaker(r.Client.Addr().Unmap())
 	name := r.Name
 	base := ""
 	if rest, ok := strings.CutPrefix(name, "b/"); ok {

@@ -91,6 +91,19 @@ func (s *Server) Record(e fleet.Event) {
 	}
 }
 
+// speaker is the machine that spoke last from an address, for events of what
+// was asked without a token: a hint, which opens nothing.
+func (s *Server) speaker(from netip.Addr) (about fleet.Event) {
+	about.Address = from.String()
+	if n, ok := s.Fleet.At(about.Address); ok {
+		about.Machine = n.Name
+		if len(n.Clients) > 0 {
+			about.Client = n.Clients[0]
+		}
+	}
+	return about
+}
+
 // Ready is closed when everything answers.
 func (s *Server) Ready() <-chan struct{} {
 	s.once.Do(func() { s.ready = make(chan struct{}) })
@@ -135,6 +148,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	web := &boothttp.Server{
 		Boot: s.content, Node: http.HandlerFunc(s.fromMachines), Pages: s.Pages, Artefacts: &s.Artefacts, Tokens: s.tokens, Admission: s.Admission, Sink: s,
+		Who: func(from netip.Addr, _ string) fleet.Event { return s.speaker(from) },
 	}
 	run(func(ctx context.Context) error { return web.Serve(ctx, s.HTTP) })
 	run(s.tokens.Run)

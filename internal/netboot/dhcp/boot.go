@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"slipway/internal/fleet"
 )
 
 // chosen is what of a Boot one client gets.
@@ -16,6 +18,7 @@ type chosen struct {
 	recipe Recipe
 	loader bool   // file is a loader
 	why    string // a problem that people should hear of
+	cause  string // and its name, where it has one
 }
 
 // choose picks loader or script; the mutex of the clients is held. An iPXE that was given a loader once is given
@@ -31,7 +34,7 @@ func (s *Server) choose(r *Request, d *Decision, c *client) chosen {
 	case KindHTTP:
 		out.file, out.loader = b.LoaderURL, true
 		if out.file == "" {
-			out.why = "this firmware boots by HTTP only, and there is no URL for it"
+			out.why, out.cause = "this firmware boots by HTTP only, and there is no loader for "+r.Arch.Name, fleet.CauseArch
 		}
 	case KindIPXE:
 		out.file = b.Script
@@ -58,6 +61,9 @@ func (s *Server) choose(r *Request, d *Decision, c *client) chosen {
 		out.file, out.loader = b.Loader, true
 		if r.Arch.HTTP && b.LoaderURL != "" && r.Kind == KindUBoot {
 			out.file = b.LoaderURL
+		}
+		if out.file == "" && r.Arch.Known {
+			out.why, out.cause = "there is no loader for "+r.Arch.Name+": it gets an address, and nothing to boot", fleet.CauseArch
 		}
 	}
 	return out

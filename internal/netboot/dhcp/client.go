@@ -46,6 +46,13 @@ func (cs *clients) get(name string, now time.Duration) *client {
 	return c
 }
 
+// booting says whether a client was answered with something to boot.
+func (cs *clients) booting(name string) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.all[name] != nil
+}
+
 // forget drops one of some that the map happens to give first: near enough to
 // the oldest, and it costs the same however many there are.
 func (cs *clients) forget() {

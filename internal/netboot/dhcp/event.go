@@ -21,6 +21,7 @@ type note struct {
 	machine string
 	words   string
 	wrong   string
+	cause   string // of what is wrong, where it is known
 	address netip.Addr
 	chosen  chosen
 	left    []uint8
@@ -35,13 +36,14 @@ func (s *Server) event(r *Request, kind string) note {
 	return n
 }
 
-func (n note) problem(text string) note { n.wrong = text; return n }
-func (n note) text(text string) note    { n.words = text; return n }
-func (n note) of(d *Decision) note      { n.machine = d.Machine; return n }
+func (n note) problem(text string) note  { n.wrong = text; return n }
+func (n note) because(cause string) note { n.cause = cause; return n }
+func (n note) text(text string) note     { n.words = text; return n }
+func (n note) of(d *Decision) note       { n.machine = d.Machine; return n }
 func (n note) boot(c chosen) note {
 	n.chosen = c
 	if c.why != "" {
-		n.wrong = c.why
+		n.wrong, n.cause = c.why, c.cause
 	}
 	return n
 }
@@ -78,6 +80,7 @@ func (n *note) event(wall time.Time) fleet.Event {
 		f["arch_code"] = strconv.Itoa(int(r.Arch.Code))
 		if !r.Arch.Known && e.Problem == "" && received[n.kind] {
 			e.Problem = fmt.Sprintf("its architecture %d is in no table: it gets an address, and what is declared for it if anything; its firmware may be newer than slipway", r.Arch.Code)
+			n.cause = fleet.CauseArch
 		}
 	}
 	if r.IPXE != nil {
@@ -98,6 +101,7 @@ func (n *note) event(wall time.Time) fleet.Event {
 			f["file"] = n.chosen.file
 		}
 	}
+	set(fleet.FieldCause, n.cause)
 	set("recipe", string(n.chosen.recipe))
 	if r.Port == bootPort {
 		f["port"] = "4011"
@@ -112,7 +116,7 @@ func (n *note) event(wall time.Time) fleet.Event {
 }
 
 // received lists the kinds that are a client's packet, not an answer.
-var received = map[string]bool{"dhcp.discover": true, "dhcp.request": true, "dhcp.inform": true, "dhcp.pxe": true}
+var received = map[string]bool{"dhcp.discover": true, "dhcp.request": true, "dhcp.inform": true, fleet.KindBootReq: true}
 
 // stage is what a packet is evidence of. An answer is evidence of nothing but
 // that the client's request was heard.

@@ -242,7 +242,7 @@ func (s *sockets) hearEchoes() error {
 
 // hearServers listens for answers that are not ours.
 func (s *sockets) hearServers() error {
-	return receive(s.ears, func(b []byte, from *unix.SockaddrLinklayer) {
+	return receive(s.ears, func(b []byte, _ *unix.SockaddrLinklayer) {
 		if s.link.s.NoRivalCheck || len(b) < 28 || int(b[0]&15)*4+8 > len(b) {
 			return
 		}
@@ -251,7 +251,7 @@ func (s *sockets) hearServers() error {
 			return
 		}
 		data := b[int(b[0]&15)*4+8:]
-		s.link.s.overheard(s.link, src, net.HardwareAddr(from.Addr[:6]).String(), data[:len(data):len(data)])
+		s.link.s.overheard(s.link, src, data[:len(data):len(data)])
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"slipway/internal/fleet"
 )
 
 // Ports of the protocol.
@@ -183,7 +185,7 @@ func (s *Server) discover(r *Request, p *pool, d *Decision, wish *wish, in *inco
 		case s.Leases.later(p, s.discoverAgain(r, p, d, in)):
 			return
 		default:
-			n = n.problem("no free address in " + p.Prefix.String() + ": make its pool larger, or the leases shorter")
+			n = n.problem("no free address in " + p.Prefix.String() + ": make its pool larger, or the leases shorter").because(fleet.CauseExhausted)
 			s.exhausted(p, w)
 		}
 		s.note(w, n)
@@ -242,9 +244,10 @@ func leaseTimes(a *dhcpv4.DHCPv4, lease time.Duration) {
 
 func (s *Server) request(r *Request, p *pool, d *Decision, wish *wish, in *incoming, w *work, n note) {
 	if !s.names(r) {
-		s.note(w, n.text("it takes the offer of "+addrOf(r.Packet.Options[54]).String()))
+		other := addrOf(r.Packet.Options[54])
+		s.note(w, n.problem("it takes the offer of another DHCP server, "+other.String()).because(fleet.CauseRival))
 		s.Leases.refuse(p, r.Client)
-		s.rival(w, in.link, addrOf(r.Packet.Options[54]), "", r.Client+" takes its offer")
+		s.rival(w, in.link, other, r.Client, "it takes its offer")
 		return
 	}
 	if own := toAddr(r.Packet.ClientIPAddr); own.IsValid() && !addrOf(r.Packet.Options[54]).IsValid() {

@@ -392,7 +392,7 @@ func TestRivalOnTheWire(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	full := n.serve(childConfig{})
-	if e := full.until("dhcp.rival"); !strings.Contains(e.Problem, "another DHCP server, 10.9.0.2, answers on srv0") || e.Client != mac1 {
+	if e := full.until("dhcp.rival"); !strings.Contains(e.Problem, "another DHCP server, 10.9.0.2, answers on srv0") || e.Client != "" { // it answered our own question
 		t.Errorf("event %+v", e)
 	}
 	full.stop()

@@ -10,33 +10,39 @@ import (
 	"slipway/internal/fleet"
 )
 
-// rivalEvery is how often the same other server is reported.
+// rivalEvery is how often the same other server is reported of the same client.
 const rivalEvery = time.Minute
 
-// maxRivals bounds the memory of servers that were heard.
-const maxRivals = 256
+// maxRivals bounds the memory of who was heard to answer whom.
+const maxRivals = 4096
 
 // rival reports that another DHCP server answers on a link. Beside a whole
 // server of ours it is a problem; a proxy expects one.
-func (s *Server) rival(w *work, link *link, id netip.Addr, hw, how string) {
+func (s *Server) rival(w *work, link *link, id netip.Addr, client, how string) {
 	if !id.IsValid() {
 		return
 	}
+	if !s.state.clients.booting(client) {
+		client = "" // an answer to our own question, or somebody who boots nothing
+	}
 	s.state.mu.Lock()
 	s.state.heardAny = max(w.now, 1)
-	key := id.String()
+	key := id.String() + " " + client
 	last, ok := s.state.rivals[key]
-	if ok && w.now-last < rivalEvery || len(s.state.rivals) >= maxRivals && !ok {
+	if ok && w.now-last < rivalEvery {
 		s.state.mu.Unlock()
 		return
 	}
+	if len(s.state.rivals) >= maxRivals {
+		clear(s.state.rivals)
+	}
 	s.state.rivals[key] = w.now
 	s.state.mu.Unlock()
-	e := fleet.Event{Time: w.wall, Kind: "dhcp.rival", Client: hw, Address: key, Fields: map[string]string{"link": link.cfg.Name, "server": key}}
+	e := fleet.Event{Time: w.wall, Kind: fleet.KindRival, Client: client, Address: id.String(), Fields: map[string]string{"link": link.cfg.Name, fleet.FieldServer: id.String()}}
 	if s.Mode == Full {
-		e.Problem = fmt.Sprintf("another DHCP server, %s, answers on %s (%s): machines take whichever answer comes first; stop one of the two, or serve as a proxy", key, link.cfg.Name, how)
+		e.Problem = fmt.Sprintf("another DHCP server, %s, answers on %s (%s): machines take whichever answer comes first; stop one of the two, or serve as a proxy", id, link.cfg.Name, how)
 	} else {
-		e.Text = fmt.Sprintf("the DHCP server of %s is %s (%s)", link.cfg.Name, key, how)
+		e.Text = fmt.Sprintf("the DHCP server of %s is %s (%s)", link.cfg.Name, id, how)
 	}
 	if s.Events != nil {
 		s.Events.Record(e)
@@ -45,7 +51,7 @@ func (s *Server) rival(w *work, link *link, id netip.Addr, hw, how string) {
 
 // overheard takes an answer of another server, which was sent to a client on
 // the link.
-func (s *Server) overheard(link *link, from netip.Addr, hw string, data []byte) {
+func (s *Server) overheard(link *link, from netip.Addr, data []byte) {
 	p, err := decode(data)
 	if err != nil || p.OpCode != dhcpv4.OpcodeBootReply {
 		return
@@ -63,11 +69,12 @@ func (s *Server) overheard(link *link, from netip.Addr, hw string, data []byte) 
 			return
 		}
 	}
-	how := "it offers " + toAddr(p.YourIPAddr).String() + " to " + p.ClientHWAddr.String()
+	client := p.ClientHWAddr.String()
+	how := "it offers " + toAddr(p.YourIPAddr).String() + " to " + client
 	if !toAddr(p.YourIPAddr).IsValid() {
-		how = "it offers something to boot to " + p.ClientHWAddr.String()
+		how = "it offers something to boot to " + client
 	}
-	s.rival(s.work(), link, id, hw, how)
+	s.rival(s.work(), link, id, client, how)
 }
 
 // alone says whether this is the only server that machines here can hear: it

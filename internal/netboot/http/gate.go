@@ -17,6 +17,7 @@ type gate struct {
 	net.Listener
 	limit, each int
 	sink        fleet.Sink
+	who         func(from netip.Addr, digest string) fleet.Event // as Server.Who
 
 	mu      sync.Mutex
 	clients map[netip.Addr]int
@@ -52,10 +53,15 @@ func (g *gate) enter(c net.Conn) bool {
 	}
 	if now := time.Now(); now.Sub(g.told) > time.Second {
 		g.told = now
-		g.sink.Record(fleet.Event{
+		e := fleet.Event{
 			Time: now, Address: from.String(), Kind: fleet.KindHTTPBusy,
 			Problem: "a connection was closed at once: too many are open, or too many from this address",
-		})
+		}
+		if g.who != nil {
+			known := g.who(from, "")
+			e.Client, e.Machine = known.Client, known.Machine
+		}
+		g.sink.Record(e)
 	}
 	return false
 }

@@ -26,6 +26,11 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.missing(w, r, fleet.Event{}, "the name is none: it leaves the root or holds a zero byte")
 		return
 	}
+	if under, moved := rewritten(name); moved {
+		s.tell(r, fleet.Event{}, fleet.KindHTTPRedirect, fmt.Sprintf("a boot file was asked for below /%s: a proxy on the way rewrites addresses, or leads the machine elsewhere", under), http.StatusNotFound)
+		http.Error(w, "slipway: boot files have no other names", http.StatusNotFound)
+		return
+	}
 	switch room, rest, _ := strings.Cut(name, "/"); {
 	case room == "a" && s.Artefacts != nil:
 		s.artefact(w, r, rest)
@@ -63,6 +68,17 @@ func rawName(uri string) (string, bool) {
 		}
 	}
 	return strings.TrimLeft(name, "/"), true
+}
+
+// rewritten says whether a name is one of ours with something put before it.
+func rewritten(name string) (under string, moved bool) {
+	parts := strings.Split(name, "/")
+	for i := 1; i+1 < len(parts) && i < 16; i++ {
+		if (parts[i] == "b" || parts[i] == "n") && token.Looks(parts[i+1]) && !token.Looks(parts[i-1]) {
+			return clip(strings.Join(parts[:i], "/"), 64), true
+		}
+	}
+	return "", false
 }
 
 func (s *Server) artefact(w http.ResponseWriter, r *http.Request, name string) {

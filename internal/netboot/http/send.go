@@ -227,6 +227,10 @@ func (s *Server) started(r *http.Request, c Content, size int64) {
 }
 
 func (s *Server) tell(r *http.Request, about fleet.Event, kind, problem string, status int) {
+	if from, _ := ends(r); about.Client == "" && about.Machine == "" && s.Who != nil {
+		known := s.Who(from, "")
+		about.Client, about.Machine = known.Client, known.Machine
+	}
 	e := s.event(r, about, kind, problem)
 	e.Fields[fleet.FieldStatus] = strconv.Itoa(status)
 	s.sink().Record(e)

@@ -35,7 +35,8 @@ type Server struct {
 
 	// Who says what is known of the client at an address that fetches an
 	// artefact without a token: Client, Machine, and the Stage that the receipt
-	// of all of it is evidence of. Nil: nothing is.
+	// of all of it is evidence of. Without a digest it asks for something that
+	// is not there, or is not let in. Nil: nothing is.
 	Who func(from netip.Addr, digest string) fleet.Event
 
 	Connections int           // at once; 8192
@@ -85,6 +86,7 @@ type connKey struct{}
 
 func (s *Server) serve(ctx context.Context, l net.Listener, config *tls.Config) error {
 	g := newGate(l, or(s.Connections, 8192), or(s.PerClient, 256), s.sink())
+	g.who = s.Who
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true) // sendfile and acknowledged bytes are a connection's, not a stream's
 	server := &http.Server{

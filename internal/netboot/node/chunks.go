@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"slipway/internal/fleet"
 )
 
 // Chunks is a file as a list of pieces with their checksums; what no piece
@@ -90,7 +92,7 @@ func (c *Chunks) Encode() (data []byte, digest string, err error) {
 func DecodeChunks(data []byte, digest string) (*Chunks, error) {
 	sum := sha256.Sum256(data)
 	if hex.EncodeToString(sum[:]) != digest {
-		return nil, errors.New("the list of the image's pieces is not the one that was signed")
+		return nil, because(fleet.CauseCorrupt, errors.New("the list of the image's pieces is not the one that was signed"))
 	}
 	c := new(Chunks)
 	if err := json.Unmarshal(data, c); err != nil {

@@ -175,8 +175,9 @@ func (w *world) start() string {
 	return strings.Join(w.machine.got, "; ")
 }
 
-// fails starts the machine and waits until the server hears of a problem.
-func (w *world) fails(problem string) {
+// fails starts the machine and waits until the server hears of a problem, which
+// slipway boot why takes for that cause.
+func (w *world) fails(cause, problem string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()
@@ -187,6 +188,12 @@ func (w *world) fails(problem string) {
 	}
 	cancel()
 	<-done
+	w.mu.Lock()
+	why := fleet.Why("node", w.events, time.Now())
+	w.mu.Unlock()
+	if why.Cause != cause {
+		w.t.Errorf("the cause of %q is %q (%s), want %q", problem, why.Cause, why.Detail, cause)
+	}
 	if !w.heard(problem) {
 		w.t.Fatalf("the server did not hear of %q; %d events, the last: %+v", problem, len(w.events), w.events[max(0, len(w.events)-3):])
 	}

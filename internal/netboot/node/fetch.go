@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"slipway/internal/fleet"
 )
 
 // source is where the bytes of an artefact come from: the server, or the
@@ -75,7 +77,7 @@ func (d *download) next(ctx context.Context, p Piece) (data []byte, err error) {
 	})
 	var no *refused
 	if errors.As(err, &no) && no.status == http.StatusConflict {
-		return nil, errors.New(no.text)
+		return nil, because(fleet.CauseCorrupt, errors.New(no.text))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fetching %s: %w", d.name, err)

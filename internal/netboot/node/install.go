@@ -17,7 +17,7 @@ import (
 func (p *program) install(ctx context.Context, o *Order) error {
 	disk, err := p.scan.choose(o.Disk)
 	if err != nil {
-		return err
+		return because(fleet.CauseDisk, err)
 	}
 	if err := p.mayErase(disk, o); err != nil {
 		return err

@@ -129,9 +129,9 @@ func TestInstallRefusals(t *testing.T) {
 	w, _, target, other := installing(t)
 	blank, kept := read(t, target), read(t, other)
 	w.offer.Disk = "serial:NOPE"
-	w.fails("no disk is serial:NOPE (netboot.disk); it has: vda 30 MiB serial:OTHER")
+	w.fails("disk", "no disk is serial:NOPE (netboot.disk); it has: vda 30 MiB serial:OTHER")
 	w.offer.Disk = ""
-	w.fails("the machine has 2 disks, and netboot.disk names none")
+	w.fails("disk", "the machine has 2 disks, and netboot.disk names none")
 	w.offer.Disk = "/dev/disk/by-path/pci-0000:00:05.0"
 	if !bytes.Equal(read(t, target), blank) || !bytes.Equal(read(t, other), kept) {
 		t.Error("a refused installation has written")
@@ -149,7 +149,7 @@ func TestOnlyEmptyDisks(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := read(t, target)
-	w.fails("is not empty, and nobody asked to erase it")
+	w.fails("installer", "is not empty, and nobody asked to erase it")
 	if !bytes.Equal(before, read(t, target)) {
 		t.Fatal("the disk has changed")
 	}
@@ -173,7 +173,7 @@ func TestDamagedImage(t *testing.T) {
 		w.handler.ServeHTTP(rec, r)
 		return true
 	}
-	w.fails("its bytes are not those that were signed")
+	w.fails("corrupt", "its bytes are not those that were signed")
 	if r := w.record(); !r.Grant.Open(t0) {
 		t.Error("the grant is used up, and nothing is installed")
 	}

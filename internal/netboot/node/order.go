@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"slipway/internal/fleet"
 )
 
 // What an order tells a machine to do.
@@ -97,7 +99,7 @@ func Verify(key ed25519.PublicKey, data []byte, nonce string) (*Order, error) {
 		return nil, fmt.Errorf("reading the order: %w", err)
 	}
 	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, append([]byte(domain), s.Order...), s.Signature) {
-		return nil, errForged
+		return nil, because(fleet.CauseKey, errForged)
 	}
 	o := new(Order)
 	d := json.NewDecoder(bytes.NewReader(s.Order))
@@ -105,7 +107,7 @@ func Verify(key ed25519.PublicKey, data []byte, nonce string) (*Order, error) {
 		return nil, fmt.Errorf("reading the order: %w", err)
 	}
 	if nonce == "" || o.Nonce != nonce {
-		return nil, errors.New("the order answers another question than ours: it is an old one that somebody sent again")
+		return nil, because(fleet.CauseKey, errors.New("the order answers another question than ours: it is an old one that somebody sent again"))
 	}
 	return o, nil
 }

@@ -83,7 +83,7 @@ func (p *program) run(ctx context.Context) error {
 		if tried = ""; err != nil {
 			tried = err.Error()
 			p.say("%v", err)
-			p.report(ctx, Report{Stage: failedStage(o), Problem: tried}, 2)
+			p.report(ctx, Report{Stage: failedStage(o), Problem: tried, Fields: causeOf(err)}, 2)
 		} else {
 			pause = o.Retry
 		}
@@ -214,12 +214,12 @@ func (p *program) fits(o *Order, files ...*Artefact) error {
 	have := p.scan.Hardware().Memory
 	const hidden = 128 << 20 // of the installed memory, which the kernel does not count
 	if o.Memory > have+hidden {
-		return fmt.Errorf("%s needs %d MiB of memory, and this machine has %d MiB: add memory, make the machine smaller (slim:), or install it on a disk (netboot.mode: install)",
-			o.Machine, o.Memory>>20, have>>20)
+		return because(fleet.CauseMemory, fmt.Errorf("%s needs %d MiB of memory, and this machine has %d MiB: add memory, make the machine smaller (slim:), or install it on a disk (netboot.mode: install)",
+			o.Machine, o.Memory>>20, have>>20))
 	}
 	if free := p.machine.Free(); need > free {
-		return fmt.Errorf("%s needs %d MiB of memory to be fetched, and %d MiB are free: add memory, or make the machine smaller (slim:)",
-			o.Machine, need>>20, free>>20)
+		return because(fleet.CauseMemory, fmt.Errorf("%s needs %d MiB of memory to be fetched, and %d MiB are free: add memory, or make the machine smaller (slim:)",
+			o.Machine, need>>20, free>>20))
 	}
 	return nil
 }

@@ -73,10 +73,10 @@ func (c *cut) Write(b []byte) (int, error) {
 func TestRAMRefusals(t *testing.T) {
 	w, path := inRAM(t, strings.Repeat("a root file system ", 1<<16))
 	w.machine.free = 40 << 20
-	w.fails("MiB of memory to be fetched")
+	w.fails("memory", "MiB of memory to be fetched")
 	w.machine.free = 1 << 30
 	w.machine.write("proc/meminfo", "MemTotal:  262144 kB\n")
-	w.fails("needs 512 MiB of memory, and this machine has 256 MiB")
+	w.fails("memory", "needs 512 MiB of memory, and this machine has 256 MiB")
 	w.machine.write("proc/meminfo", "MemTotal:  1048576 kB\n")
 	data := read(t, path)
 	data[1000] ^= 1
@@ -86,7 +86,7 @@ func TestRAMRefusals(t *testing.T) {
 	}
 	f.WriteAt(data, 0) // in place: the server's own file is damaged
 	f.Close()
-	w.fails("its bytes are not those that were signed")
+	w.fails("corrupt", "its bytes are not those that were signed")
 	if len(w.machine.got) > 0 {
 		t.Errorf("it became %q", w.machine.got)
 	}
@@ -118,7 +118,7 @@ func TestOrdersAreChecked(t *testing.T) {
 	w, _ := inRAM(t, "root")
 	_, stranger, _ := ed25519.GenerateKey(nil)
 	w.handler.Key = stranger
-	w.fails("is not signed with the key that this system was started with")
+	w.fails("key", "is not signed with the key that this system was started with")
 	w.handler.Key = w.key
 	var first []byte
 	order := &Order{Machine: "node", Do: DoInstall, Nonce: "one"}
