@@ -88,7 +88,7 @@ func (n *Node) Clone() Node {
 // apply takes an event into the node; e is its own and stage was inferred.
 func (n *Node) apply(e Event) {
 	if heard(e.Kind) {
-		if e.Time.After(n.LastHeard) {
+		if e.Time.After(n.LastHeard) || n.LastHeard.Sub(e.Time) > clockStep {
 			n.LastHeard = e.Time
 		}
 		if e.Address != "" && e.Address != "0.0.0.0" {

@@ -37,6 +37,7 @@ func (b *Boot) Reached() string {
 // steps, if they tell of a problem.
 func Timeline(events []Event) []Boot {
 	events = append([]Event(nil), events...)
+	setBack(events)
 	sort.SliceStable(events, func(i, j int) bool { return events[i].Time.Before(events[j].Time) })
 	var boots []Boot
 	rank, last := -1, time.Time{}
@@ -64,6 +65,24 @@ func Timeline(events []Event) []Boot {
 		boots[i].finish()
 	}
 	return boots
+}
+
+// clockStep is by how much a clock was set when an event is older than the one
+// that was recorded before it; servers record theirs within seconds.
+const clockStep = 30 * time.Second
+
+// setBack moves what was recorded before the server's clock was set back to
+// before what came after: otherwise a machine would stay where it was until the
+// clock is there again. Events are in the order in which they were recorded.
+func setBack(events []Event) {
+	var by time.Duration
+	for i := len(events) - 2; i >= 0; i-- {
+		events[i].Time = events[i].Time.Add(-by)
+		if ahead := events[i].Time.Sub(events[i+1].Time); ahead > clockStep {
+			by += ahead
+			events[i].Time = events[i+1].Time
+		}
+	}
 }
 
 func troubled(events []Event) bool {

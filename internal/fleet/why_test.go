@@ -192,3 +192,27 @@ func TestWhyFellBack(t *testing.T) {
 		t.Errorf("the next boot is still one with %s passed over", n.Passed)
 	}
 }
+
+// A clock that is set back does not hide what comes after.
+func TestClockSetBack(t *testing.T) {
+	events := script(with(booted, "node.problem|problem=an old fault")...)
+	later := script(with(firmware, "dhcp.discover|cause=exhausted|problem=no free address")...)
+	for i := range later {
+		later[i].Time = later[i].Time.Add(-time.Hour)
+	}
+	all := append(events, later...)
+	now := all[len(all)-1].Time
+	if a := Why("web", all, now); a.Cause != "exhausted" || !a.Since.Equal(now) {
+		t.Errorf("after the clock was set back: %+v", a)
+	}
+	if boots := Timeline(all); len(boots) != 2 || boots[0].Reached() != StageNetwork {
+		t.Errorf("%d boots: %+v", len(boots), boots)
+	}
+	var n Node
+	for _, e := range all {
+		n.apply(e)
+	}
+	if n.Boots != 2 || !n.LastHeard.Equal(now) {
+		t.Errorf("the machine has booted %d times, and was heard at %s", n.Boots, n.LastHeard)
+	}
+}

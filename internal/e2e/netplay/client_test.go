@@ -37,6 +37,7 @@ type client struct {
 	kernel string // URLs
 	initrd string
 	node   string
+	grant  string // of its order
 }
 
 func (w *world) client() *client { return w.clientOf(mac) }
@@ -103,11 +104,14 @@ const soon = 5 * time.Second
 func (c *client) discover(mods ...dhcpv4.Modifier) *client {
 	c.w.t.Helper()
 	c.xid++
-	c.say(c.packet(dhcpv4.MessageTypeDiscover, mods...))
-	if c.offer = c.answered(soon); c.offer == nil {
-		c.w.t.Fatal("nobody offers an address")
+	for range 3 { // a packet may be lost, as on any network
+		c.say(c.packet(dhcpv4.MessageTypeDiscover, mods...))
+		if c.offer = c.answered(soon / 2); c.offer != nil {
+			return c
+		}
 	}
-	return c
+	c.w.t.Fatal("nobody offers an address")
+	return nil
 }
 
 // request takes the offer that it has.
@@ -120,7 +124,32 @@ func (c *client) request(mods ...dhcpv4.Modifier) *client {
 		c.w.t.Fatalf("no acknowledgement: %v", p)
 	}
 	c.takes(p)
+	if class := p.Options[60]; c.file == "" && c.hello == "" && string(class) == "PXEClient" {
+		c.bootServer(mods...)
+	}
 	return c
+}
+
+// bootServer asks for the loader's name on port 4011, as firmware does that was
+// told of a boot server alone.
+func (c *client) bootServer(mods ...dhcpv4.Modifier) {
+	c.w.t.Helper()
+	var socket net.PacketConn
+	c.w.lan.at(func() {
+		var err error
+		socket, err = net.ListenUDP("udp4", &net.UDPAddr{IP: c.ip.AsSlice(), Port: 68})
+		ok(c.w.t, err)
+	})
+	defer socket.Close()
+	p := c.packet(dhcpv4.MessageTypeRequest, append([]dhcpv4.Modifier{dhcpv4.WithClientIP(c.ip.AsSlice())}, mods...)...)
+	socket.WriteTo(p.ToBytes(), net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.w.lan.prefix.Addr(), 4011)))
+	socket.SetReadDeadline(time.Now().Add(soon))
+	buf := make([]byte, 2000)
+	n, _, err := socket.ReadFrom(buf)
+	ok(c.w.t, err)
+	p, err = dhcpv4.FromBytes(buf[:n])
+	ok(c.w.t, err)
+	c.file = strings.TrimRight(p.BootFileNameOption(), "\x00")
 }
 
 // takes configures the client as the server's answer says.
@@ -206,7 +235,6 @@ func (c *client) loader() *client {
 	if err != nil || len(data) < 60<<10 {
 		c.w.t.Fatalf("the loader %s: %d bytes, %v", c.file, len(data), err)
 	}
-	c.w.saw(fleet.KindTFTPDone, "")
 	return c
 }
 
@@ -323,9 +351,13 @@ var hardware = &node.Hardware{Vendor: "Acme", Product: "One", Firmware: "uefi", 
 // order is the small system's question.
 func (c *client) order() *client {
 	c.w.t.Helper()
-	if status, data := c.post("order", node.Question{Nonce: fmt.Sprint(time.Now().UnixNano()), Hardware: hardware}); status != http.StatusOK {
+	status, data := c.post("order", node.Question{Nonce: fmt.Sprint(time.Now().UnixNano()), Hardware: hardware})
+	var signed struct{ Order []byte }
+	var order node.Order
+	if status != http.StatusOK || json.Unmarshal(data, &signed) != nil || json.Unmarshal(signed.Order, &order) != nil {
 		c.w.t.Fatalf("asking what to do: %d %s", status, data)
 	}
+	c.grant = order.Grant
 	return c
 }
 

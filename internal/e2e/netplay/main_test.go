@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,13 +22,21 @@ const (
 	serving = "SLIPWAY_NETPLAY_SERVE"
 )
 
+// The first thread stays in the server's namespace: it is what /proc/self shows.
+func init() { runtime.LockOSThread() }
+
 // TestMain runs the tests in a network namespace, and without root in a user
 // namespace too: ports and interfaces are theirs alone.
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(serving) != "":
-		os.Exit(serveChild(os.Getenv(serving)))
+		serveChild(os.Getenv(serving))
+		return
 	case os.Getenv(inside) != "":
+		if lo, err := netlink.LinkByName("lo"); err == nil {
+			netlink.LinkSetUp(lo)
+		}
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") // what is mounted stays here
 		flag.Parse()
 		flag.Set("test.parallel", "16") // they wait, and compute little
 		os.Exit(m.Run())
@@ -34,7 +44,7 @@ func TestMain(m *testing.M) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), inside+"=yes")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	if uid := os.Getuid(); uid != 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}

@@ -45,6 +45,7 @@ type server struct {
 	setup  setup
 	folder *netboot.Folder
 	page   http.Handler
+	system atomic.Pointer[netboot.System]
 	shelf  node.Shelf
 	ahead  atomic.Int64 // how far the page's clock is ahead
 	done   chan error
@@ -84,7 +85,8 @@ func (c setup) open(ctx context.Context, sink fleet.Sink) (*server, error) {
 		return nil, err
 	}
 	system := &netboot.System{Version: "v1", Kernel: c.file("vmlinuz"), Initrd: c.file("initrd"), Cmdline: "quiet", Memory: 256 << 20}
-	s.Roster, s.Images = s.folder.Roster, images{s, system}
+	s.system.Store(system)
+	s.Roster, s.Images = s.folder.Roster, images{&s.system}
 	s.Loaders = map[string]string{ipxe.BIOS: c.file(ipxe.BIOS), ipxe.UEFI: c.file(ipxe.UEFI)}
 	if err := s.nodes(); err != nil {
 		return nil, err
@@ -139,15 +141,14 @@ func (s *server) sockets() (err error) {
 
 // images has one system for all, and the small one.
 type images struct {
-	s      *server
-	system *netboot.System
+	system *atomic.Pointer[netboot.System]
 }
 
 func (i images) RAM(context.Context, *netboot.Machine) (*netboot.System, error) {
-	return i.system, nil
+	return i.system.Load(), nil
 }
 func (i images) Node(context.Context, *netboot.Machine) (*netboot.System, error) {
-	return i.system, nil
+	return i.system.Load(), nil
 }
 func (i images) Memtest(context.Context, string) (*netboot.System, error) {
 	return nil, errors.New("none")
@@ -212,9 +213,9 @@ func (s *server) why(t testing.TB, machine string, later time.Duration) fleet.An
 
 // world is a server with its cable.
 type world struct {
-	*server
-	t   testing.TB
-	lan *segment
+	*server // nil: it runs in a process of its own
+	t       testing.TB
+	lan     *segment
 }
 
 const name, mac = "node1", "52:54:00:00:00:01"

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"slipway/internal/fleet"
 )
 
 // drop forgets a token; b.mu is held.
@@ -58,13 +60,19 @@ func (b *Book) write(id string) {
 	}
 }
 
+// keepAgain is how soon records are written again that could not be kept.
+const keepAgain = 2 * time.Second
+
 // Run writes records and forgets old ones, until ctx ends; what is still to be
-// written then is written. Without it nothing but spent secrets is kept.
+// written then is written. Without it nothing but spent secrets is kept. Where
+// the disk takes nothing tokens are good all the same, until a restart.
 func (b *Book) Run(ctx context.Context) error {
 	hour := time.NewTicker(b.Life / 4)
 	defer hour.Stop()
+	var again <-chan time.Time
 	for {
 		select {
+		case <-again:
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
@@ -74,9 +82,18 @@ func (b *Book) Run(ctx context.Context) error {
 			b.sweep()
 			b.mu.Unlock()
 		case <-b.wake:
+			if again != nil {
+				continue
+			}
 		}
-		if err := b.flush(ctx); err != nil && ctx.Err() == nil {
-			return err
+		switch err := b.flush(ctx); {
+		case err == nil || ctx.Err() != nil:
+			again = nil
+		default:
+			if again == nil {
+				b.Sink.Record(fleet.Event{Time: b.Now(), Kind: "server.storage", Problem: err.Error() + ": it is good until the server is restarted"})
+			}
+			again = time.After(keepAgain)
 		}
 	}
 }
@@ -89,7 +106,7 @@ func (b *Book) flush(ctx context.Context) error {
 	ids := b.later
 	b.later = nil
 	b.mu.Unlock()
-	for _, id := range ids {
+	for i, id := range ids {
 		b.mu.Lock()
 		var value []byte
 		var err error
@@ -105,6 +122,10 @@ func (b *Book) flush(ctx context.Context) error {
 			err = b.keeper.Put(ctx, id, value)
 		}
 		if err != nil {
+			b.mu.Lock()
+			b.later = append(ids[i:], b.later...)
+			b.later = b.later[max(0, len(b.later)-2*b.Limit):] // what is left out is too old when it is read
+			b.mu.Unlock()
 			return fmt.Errorf("keeping a boot token: %w", err)
 		}
 	}
