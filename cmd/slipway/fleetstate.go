@@ -86,11 +86,6 @@ func openFleet(ctx context.Context, dir string, o web.Options, wake string, loca
 
 // fleetActions fills what the page's buttons do, where it is not given.
 func fleetActions(f *fleet.Fleet, a web.Actions, wake string) web.Actions {
-	if a.Approve == nil {
-		a.Approve = func(ctx context.Context, id string) error {
-			return f.Update(ctx, id, func(n *fleet.Node) error { n.Approved = true; return nil })
-		}
-	}
 	if a.Reinstall == nil {
 		a.Reinstall = func(ctx context.Context, id string) error {
 			_, err := f.Give(ctx, id, "install", "the page", 24*time.Hour)

@@ -21,6 +21,7 @@ import (
 	"slipway/internal/fleet"
 	"slipway/internal/machine"
 	"slipway/internal/netboot"
+	"slipway/internal/netboot/approve"
 	"slipway/internal/netboot/dhcp"
 	"slipway/internal/web"
 )
@@ -106,7 +107,7 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 		}
 		defer s.DHCP.Leases.Close()
 	}
-	closeFleet, err := e.serveFleet(ctx, s, folder, prefix, link, flags)
+	closeFleet, err := e.serveFleet(ctx, s, folder, dir, prefix, link, flags)
 	if err != nil {
 		return err
 	}
@@ -260,8 +261,13 @@ func declare(f *fleet.Fleet, m *netboot.Machine) {
 }
 
 // pageActions are what the page's buttons do.
-func pageActions(f func() *fleet.Fleet, folder *netboot.Folder) web.Actions {
+func (e *Env) pageActions(f func() *fleet.Fleet, folder *netboot.Folder, dir string) web.Actions {
+	approver := func() *approve.Approver {
+		return &approve.Approver{Fleet: f(), Folder: folder, Dir: dir, Load: machine.Options{Set: e.opt.set}}
+	}
 	return web.Actions{
+		Suggest: func(ctx context.Context, id string) (*fleet.Suggestion, error) { return approver().Suggest(ctx, id) },
+		Approve: func(ctx context.Context, id, name string) error { return approver().Save(ctx, id, name) },
 		Reinstall: func(ctx context.Context, name string) error {
 			m := folder.Roster().Named(name)
 			if m == nil || m.Mode != "install" {

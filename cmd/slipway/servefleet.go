@@ -15,7 +15,7 @@ import (
 )
 
 // serveFleet opens the records and the page of a boot server.
-func (e *Env) serveFleet(ctx context.Context, s *netboot.Server, folder *netboot.Folder, prefix netip.Prefix, link string, flags *serveFlags) (func() error, error) {
+func (e *Env) serveFleet(ctx context.Context, s *netboot.Server, folder *netboot.Folder, fleetDir string, prefix netip.Prefix, link string, flags *serveFlags) (func() error, error) {
 	password, err := e.pagePassword(prefix, flags)
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (e *Env) serveFleet(ctx context.Context, s *netboot.Server, folder *netboot
 	if dir == "" {
 		dir = filepath.Join(own, link, "records")
 	}
-	o := web.Options{Password: password, Actions: pageActions(func() *fleet.Fleet { return s.Fleet }, folder)}
+	o := web.Options{Password: password, Actions: e.pageActions(func() *fleet.Fleet { return s.Fleet }, folder, fleetDir)}
 	f, page, done, err := openFleet(ctx, dir, o, net.JoinHostPort(broadcast(prefix).String(), "9"), sticks(s, folder.Roster, prefix.Addr(), own))
 	if err != nil {
 		return nil, err

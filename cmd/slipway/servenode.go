@@ -237,6 +237,9 @@ const askAgain = 10 * time.Second
 // offer is what there is for a machine.
 func (n *nodes) offer(ctx context.Context, c node.Client, q *node.Question) (*node.Offer, error) {
 	m := n.roster().Named(c.Machine)
+	if m == nil && n.roster().Find(netboot.Facts{MAC: c.MAC}) != nil {
+		return &node.Offer{Mode: node.DoDisk}, nil // it was approved meanwhile: it starts again, as that machine
+	}
 	if m == nil {
 		return &node.Offer{Mode: node.DoInventory, Retry: askAgain}, nil
 	}

@@ -16,7 +16,6 @@ type Node struct {
 	Digest     string   `json:"digest,omitempty"` // of the definition
 	Mode       string   `json:"mode,omitempty"`   // ram or install
 	Firmware   string   `json:"firmware,omitempty"`
-	Approved   bool     `json:"approved,omitempty"` // somebody let this unknown machine in
 
 	Stage     string               `json:"stage,omitempty"`  // the furthest of this boot
 	Stages    map[string]time.Time `json:"stages,omitempty"` // when each stage of this boot was first seen

@@ -75,6 +75,8 @@ type Detail struct {
 	Grant      *fleet.Grant    `json:"grant,omitempty"`
 	Hardware   json.RawMessage `json:"hardware,omitempty"`
 	Definition string          `json:"definition,omitempty"`
+	// Suggested is what an unknown machine could become.
+	Suggested *fleet.Suggestion `json:"suggested,omitempty"`
 }
 
 const (
@@ -112,7 +114,10 @@ func (s *Server) machine(w http.ResponseWriter, r *http.Request) {
 	if n.Inventory {
 		d.Hardware, _ = s.fleet.Inventory(r.Context(), n.ID)
 	}
-	if define := s.o.Actions.Definition; define != nil {
+	if suggest := s.o.Actions.Suggest; suggest != nil && n.Inventory && n.Name == "" {
+		d.Suggested, _ = suggest(r.Context(), n.ID)
+	}
+	if define := s.o.Actions.Definition; define != nil && n.Name != "" {
 		if text, err := define(r.Context(), n.ID); err == nil {
 			d.Definition = text
 		}
@@ -173,7 +178,9 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	var do func(context.Context, string) error
 	switch r.PathValue("action") {
 	case "approve":
-		do = s.o.Actions.Approve
+		if approve := s.o.Actions.Approve; approve != nil {
+			do = func(ctx context.Context, id string) error { return approve(ctx, id, r.URL.Query().Get("name")) }
+		}
 	case "reinstall":
 		do = s.o.Actions.Reinstall
 	case "wake":

@@ -29,7 +29,13 @@ func demo(t testing.TB, n int) (*fleet.Fleet, *Server) {
 	f.Record(fleet.Event{Client: "52:54:00:99:00:01", Kind: fleet.KindNodeInit, Stage: fleet.StageInit, Text: hostile})
 	f.SetInventory(t.Context(), "52:54:00:99:00:01", json.RawMessage(`{"cpu":"Intel N100, 4 cores","memory":"16 GiB, no ECC","firmware":"UEFI","nics":[{"name":"enp1s0","mac":"52:54:00:99:00:01","driver":"igc"}],"disks":[{"name":"nvme0n1","serial":"S6P7NX0T","size":"1 TB"}]}`))
 	done := func(context.Context, string) error { return nil }
-	s := New(t.Context(), f, Options{Actions: Actions{Approve: done, Reinstall: done, Wake: done,
+	s := New(t.Context(), f, Options{Actions: Actions{Approve: func(context.Context, string, string) error { return nil }, Reinstall: done, Wake: done,
+		Suggest: func(_ context.Context, m string) (*fleet.Suggestion, error) {
+			h := "  mode: install\n  disk: \"serial:S6P7NX0T\" # nvme0n1, 1024209 MiB Samsung SSD 980\n  firmware: uefi\n  match:\n    mac: [\"" + m + "\"]\n"
+			return &fleet.Suggestion{Name: "node-990001", File: "/srv/fleet/node-990001.yaml", Definition: "slipway: v1\nname: node-990001\nsystem: debian/trixie\nnetboot:\n" + h,
+				RehearsalFile: "node-990001-rehearsal.yaml", Rehearsal: "slipway: v1\ninclude: [\"node-990001.yaml\"]\nvm:\n  nics:\n    - {mac: \"" + m + "\", model: igb, slot: \"19.0\"}\n",
+				Command: "slipway test node-990001-rehearsal.yaml --on netboot"}, nil
+		},
 		Definition: func(_ context.Context, m string) (string, error) {
 			return "slipway: v1\nname: " + m + "\nsystem: debian/trixie\npackages: [nginx-light]\nnetboot:\n  mode: install\n", nil
 		}}})

@@ -24,12 +24,14 @@ var static embed.FS
 
 // Actions are what the page's buttons do. A nil one has no button.
 type Actions struct {
-	Approve   func(ctx context.Context, machine string) error // let an unknown machine in
+	// Approve lets an unknown machine in, by that name or (empty) the suggested.
+	Approve   func(ctx context.Context, machine, name string) error
 	Reinstall func(ctx context.Context, machine string) error // grant one installation
 	Wake      func(ctx context.Context, machine string) error // send a magic packet, or switch its power on
-	// Definition returns the definition of a machine as text; for an unknown one
-	// what could become one, from its hardware.
+	// Definition returns the definition of a machine as text.
 	Definition func(ctx context.Context, machine string) (string, error)
+	// Suggest says what an unknown machine could become, from its hardware.
+	Suggest func(ctx context.Context, machine string) (*fleet.Suggestion, error)
 }
 
 // Options of the page.

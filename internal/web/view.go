@@ -29,7 +29,6 @@ type Row struct {
 	Left       *float64   `json:"left,omitempty"` // seconds, expected
 	ProbesOK   int        `json:"probes_ok"`
 	Probes     int        `json:"probes"`
-	Approved   bool       `json:"approved,omitempty"`
 	Note       string     `json:"note,omitempty"` // what should be known beside the state
 }
 
@@ -39,7 +38,7 @@ const stuckAfter = 3 * time.Minute
 
 func (s *Server) row(n *fleet.Node, now time.Time) Row {
 	r := Row{ID: n.ID, Name: n.Name, Definition: n.Definition, Mode: n.Mode, Stage: n.Stage, Rank: fleet.Rank(n.Stage), Address: n.Address,
-		Clients: n.Clients, Problem: n.Problem, Text: n.Text, Probes: len(n.Probes), Approved: n.Approved}
+		Clients: n.Clients, Problem: n.Problem, Text: n.Text, Probes: len(n.Probes)}
 	if n.Passed != "" {
 		r.Note = fmt.Sprintf("was given the last good version: %.12s did not prove itself", n.Passed)
 	}
@@ -71,7 +70,7 @@ func state(n *fleet.Node, r Row, now time.Time) string {
 		return "proven"
 	case n.Problem != "" || r.ProbesOK < r.Probes && n.Stage == fleet.StageProven:
 		return "stuck"
-	case n.Name == "" && !n.Approved:
+	case n.Name == "":
 		return "unknown"
 	case n.Stage == "":
 		return "off"

@@ -351,14 +351,19 @@ var hardware = &node.Hardware{Vendor: "Acme", Product: "One", Firmware: "uefi", 
 // order is the small system's question.
 func (c *client) order() *client {
 	c.w.t.Helper()
-	status, data := c.post("order", node.Question{Nonce: fmt.Sprint(time.Now().UnixNano()), Hardware: hardware})
+	c.grant = c.orders(hardware).Grant
+	return c
+}
+
+// orders asks what to do.
+func (c *client) orders(h *node.Hardware) (order node.Order) {
+	c.w.t.Helper()
+	status, data := c.post("order", node.Question{Nonce: fmt.Sprint(time.Now().UnixNano()), Hardware: h})
 	var signed struct{ Order []byte }
-	var order node.Order
 	if status != http.StatusOK || json.Unmarshal(data, &signed) != nil || json.Unmarshal(signed.Order, &order) != nil {
 		c.w.t.Fatalf("asking what to do: %d %s", status, data)
 	}
-	c.grant = order.Grant
-	return c
+	return order
 }
 
 // reports tells how it gets on.

@@ -22,6 +22,7 @@ import (
 	"slipway/internal/fleet/natsstore"
 	"slipway/internal/machine"
 	"slipway/internal/netboot"
+	"slipway/internal/netboot/approve"
 	"slipway/internal/netboot/dhcp"
 	"slipway/internal/netboot/ipxe"
 	"slipway/internal/netboot/node"
@@ -72,15 +73,7 @@ func (c setup) open(ctx context.Context, sink fleet.Sink) (*server, error) {
 	if err != nil || len(wrong) > 0 {
 		return nil, errors.Join(err, errors.New(strings.Join(wrong, "\n")))
 	}
-	for _, m := range s.folder.Roster().Machines() {
-		err := s.Fleet.Update(ctx, m.Name, func(n *fleet.Node) error {
-			n.Name, n.Definition, n.Mode, n.Clients = m.Name, m.Place, m.Mode, m.Match.MAC
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
+	s.declare()
 	if err := s.sockets(); err != nil {
 		return nil, err
 	}
@@ -91,7 +84,8 @@ func (c setup) open(ctx context.Context, sink fleet.Sink) (*server, error) {
 	if err := s.nodes(); err != nil {
 		return nil, err
 	}
-	s.page = web.New(ctx, s.Fleet, web.Options{Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }})
+	a := approve.Approver{Fleet: s.Fleet, Folder: s.folder, Dir: c.file("fleet"), Load: machine.Options{HostArch: "amd64"}}
+	s.page = web.New(ctx, s.Fleet, web.Options{Actions: web.Actions{Suggest: a.Suggest, Approve: a.Save}, Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }})
 	s.Pages = s.page
 	go func() {
 		err := s.Serve(ctx)
@@ -104,6 +98,13 @@ func (c setup) open(ctx context.Context, sink fleet.Sink) (*server, error) {
 		return nil, err
 	case <-time.After(20 * time.Second):
 		return nil, errors.New("the server is not ready after 20 s")
+	}
+}
+
+// declare makes the folder's machines known.
+func (s *server) declare() {
+	for _, m := range s.folder.Roster().Machines() {
+		s.Fleet.Declare(m.Name, func(n *fleet.Node) { n.Name, n.Definition, n.Mode, n.Clients = m.Name, m.Place, m.Mode, m.Match.MAC })
 	}
 }
 
@@ -164,7 +165,10 @@ func (s *server) nodes() error {
 		Key: key, Records: node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &s.shelf, Client: node.ClientOf,
 		Offer: func(ctx context.Context, c node.Client, _ *node.Question) (*node.Offer, error) {
 			m := s.roster().Named(c.Machine)
-			if m == nil {
+			switch {
+			case m == nil && s.roster().Find(netboot.Facts{MAC: c.MAC}) != nil:
+				return &node.Offer{Mode: node.DoDisk}, nil
+			case m == nil:
 				return &node.Offer{Mode: node.DoInventory, Retry: 10 * time.Second}, nil
 			}
 			o := &node.Offer{Machine: m.Name, Mode: node.DoRAM, Version: "v1", Within: time.Minute, Retry: 10 * time.Second}
@@ -200,15 +204,23 @@ func (s *server) why(t testing.TB, machine string, later time.Duration) fleet.An
 	t.Helper()
 	ok(t, s.Fleet.Flush(t.Context()))
 	s.ahead.Store(int64(later))
-	r := httptest.NewRequest(http.MethodGet, "/api/machines/"+machine, nil)
-	r.RemoteAddr = "@" // as a socket of this host
-	w := httptest.NewRecorder()
-	s.page.ServeHTTP(w, r)
 	var d web.Detail
-	if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || w.Code != http.StatusOK {
-		t.Fatalf("the page says %d %s", w.Code, w.Body)
+	if status := s.ask(t, http.MethodGet, "/api/machines/"+machine, "", &d); status != http.StatusOK {
+		t.Fatalf("the page says %d", status)
 	}
 	return d.Why
+}
+
+// ask asks the page, as a program of this host may.
+func (s *server) ask(t testing.TB, method, path, token string, v any) int {
+	t.Helper()
+	r := httptest.NewRequest(method, path, nil)
+	r.RemoteAddr = "@" // as a socket
+	r.Header.Set("X-Slipway-Token", token)
+	w := httptest.NewRecorder()
+	s.page.ServeHTTP(w, r)
+	ok(t, json.Unmarshal(w.Body.Bytes(), v))
+	return w.Code
 }
 
 // world is a server with its cable.

@@ -210,12 +210,13 @@ const back = () => el('a', { href: '/', 'data-link': true, class: 'dim', text: '
 
 function drawMachine() {
   const { row, node, why } = detail;
+  if (detail.suggested && document.activeElement && document.activeElement.id === 'approve-name') return; // somebody writes there
   const box = $('machine-page');
   const scroll = [...box.querySelectorAll('[data-scroll]')].map((e) => [e.dataset.scroll, e.scrollTop, e.scrollTop + e.clientHeight > e.scrollHeight - 20]);
   const focused = document.activeElement && document.activeElement.id;
   document.title = (row.name || row.id) + ' · ' + info.title;
   const left = [whyCard(row, why), timelineCard(), detail.console.length && el('div', { class: 'card' }, el('h2', { text: 'Console' }), el('pre', { 'data-scroll': 'console', tabindex: '0', text: detail.console.join('\n') })), eventsCard()];
-  const right = [factsCard(row, node), probesCard(node), bootsCard(), hardwareCard(), detail.definition && el('div', { class: 'card' }, el('h2', { text: row.name ? 'Definition' : 'Proposed definition' }), el('pre', { tabindex: '0', text: detail.definition }))];
+  const right = [factsCard(row, node), suggestionCard(), probesCard(node), bootsCard(), hardwareCard(), detail.definition && el('div', { class: 'card' }, el('h2', { text: 'Definition' }), el('pre', { tabindex: '0', text: detail.definition }))];
   box.replaceChildren(back(),
     el('div', { class: 'title' }, el('h1', { text: row.name || row.id }), el('span', { class: 'badge ' + row.state, text: words[row.state] }), buttons(row)),
     el('div', { class: 'grid' }, el('div', {}, ...left.filter(Boolean)), el('div', {}, ...right.filter(Boolean))));
@@ -230,7 +231,7 @@ function buttons(row) {
   const a = info.actions;
   const b = (id, label, title, text, kind) => el('button', { id, class: kind || null, onclick: () => confirmThen(id, title, text, label, kind) }, label);
   return el('div', { class: 'buttons' },
-    a.approve && !row.name && !row.approved && b('approve', 'Approve', 'Let ' + row.id + ' in?', 'It becomes a machine of this fleet.', 'primary'),
+    a.approve && detail.suggested && b('approve', 'Approve', 'Let ' + row.id + ' in?', () => 'The definition below is saved in the fleet\u2019s folder, and the machine becomes ' + chosenName() + '. It is installed on the disk that is named there, if that disk is empty.', 'primary'),
     a.wake && b('wake', 'Wake', 'Wake ' + row.id + '?', 'It is sent a magic packet, or its power is switched on.'),
     a.reinstall && row.name && b('reinstall', 'Reinstall', 'Reinstall ' + row.id + '?', 'At its next network boot its disk is written anew. What is on it is lost, but for what the definition keeps as state. It is allowed once.', 'danger'));
 }
@@ -238,19 +239,58 @@ function buttons(row) {
 function confirmThen(action, title, text, label, kind) {
   const d = $('confirm');
   $('confirm-title').textContent = title;
-  $('confirm-text').textContent = text;
+  $('confirm-text').textContent = typeof text === 'function' ? text() : text;
   $('confirm-yes').textContent = label;
   $('confirm-yes').className = kind === 'danger' ? 'danger' : 'primary';
   d.returnValue = 'no';
   d.onclose = async () => {
     if (d.returnValue !== 'yes') return;
     try {
-      await post('/api/machines/' + encodeURIComponent(current) + '/' + action);
+      const name = action === 'approve' ? '?name=' + encodeURIComponent(chosenName()) : '';
+      await post('/api/machines/' + encodeURIComponent(current) + '/' + action + name);
       toast(label + ': done');
       load();
     } catch (e) { toast(label + ' failed: ' + e.message); }
   };
   d.showModal();
+}
+
+// What an unknown machine could become. Its name may be changed before.
+let renamed = {}, rehearsing = false;
+const chosenName = () => renamed[detail.row.id] || detail.suggested.name;
+
+function suggestionCard() {
+  const s = detail.suggested;
+  if (!s) return null;
+  const named = (text) => text.replace(/^name: .*$/m, 'name: ' + chosenName());
+  const pre = el('pre', { tabindex: '0', text: named(s.definition) });
+  const input = el('input', { id: 'approve-name', value: chosenName(), maxlength: 63, autocomplete: 'off', spellcheck: 'false', pattern: '[a-z0-9]([a-z0-9\\-]*[a-z0-9])?' });
+  input.addEventListener('input', () => {
+    renamed[detail.row.id] = input.value.trim();
+    pre.textContent = named(s.definition);
+    trial.textContent = rehearsal();
+  });
+  const rehearsal = () => s.rehearsal.replace(s.name + '.yaml', chosenName() + '.yaml');
+  const trial = el('pre', { id: 'rehearsal', tabindex: '0', text: rehearsal() });
+  return el('div', { class: 'card' }, el('h2', { text: 'What it could become' }),
+    el('p', { class: 'small dim', text: 'Made of the hardware that it told of. Approve saves it in the folder of the fleet.' }),
+    el('label', { class: 'field', for: 'approve-name' }, el('span', { text: 'Name' }), input),
+    pre, el('p', {}, save(() => chosenName() + '.yaml', () => named(s.definition), 'Download the definition')),
+    el('details', { open: rehearsing, ontoggle: (e) => { rehearsing = e.target.open; } }, el('summary', { text: 'Rehearse it first' }),
+      el('p', { class: 'small dim' }, 'A virtual machine with the same cards, slots, controllers and serial numbers. Save both files in a folder of their own, not the fleet\u2019s, and run there: ', el('code', { text: s.command })),
+      trial, el('p', {}, save(() => s.rehearsal_file, rehearsal, 'Download the rehearsal'))));
+}
+
+// save is a link that downloads a text.
+function save(name, text, label) {
+  const a = el('a', { href: '#', class: 'save', text: label });
+  a.addEventListener('click', () => {
+    const url = URL.createObjectURL(new Blob([text()], { type: 'application/yaml' }));
+    a.href = url;
+    a.download = name();
+    setTimeout(() => { URL.revokeObjectURL(url); a.href = '#'; }, 1000);
+  });
+  return a;
 }
 
 let toastTimer;
