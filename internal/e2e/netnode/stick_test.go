@@ -13,23 +13,30 @@ import (
 )
 
 // TestBootNodeRecoveryStick reinstalls a machine from a stick, with no network
-// card at all, and boots the disk.
+// card at all, and boots the disk. Firmware starts a stick by its boot sector or
+// by its ESP.
 func TestBootNodeRecoveryStick(t *testing.T) {
+	for _, firmware := range []string{"bios", "uefi"} {
+		t.Run(firmware, func(t *testing.T) { recoveryStick(t, firmware) })
+	}
+}
+
+func recoveryStick(t *testing.T, firmware string) {
 	b := newBench(t)
 	w := kit.SharedWorld(t)
 	out := filepath.Join(b.dir, "stick.raw")
 	w.Must("stick", kit.Write(t, b.dir, "node.yaml", tinyText), "-o", out)
 	target := b.disk("target.raw", 3<<30)
-	c := b.vm(qemu.Config{Boot: qemu.Boot{Firmware: "bios"}, Disks: []qemu.Disk{
+	c := b.vm(qemu.Config{Boot: qemu.Boot{Firmware: firmware}, Disks: []qemu.Disk{
 		{Path: target, Serial: "INSTALLME", Ephemeral: true}, {Path: out, Bus: "ahci", Boot: 1},
 	}})
 	b.boots(c, "") // until it restarts
-	b.boots(b.vm(qemu.Config{Boot: qemu.Boot{Firmware: "bios"}, Disks: []qemu.Disk{{Path: target, Serial: "INSTALLME", Boot: 1, Ephemeral: true}}}),
+	b.boots(b.vm(qemu.Config{Boot: qemu.Boot{Firmware: firmware}, Disks: []qemu.Disk{{Path: target, Serial: "INSTALLME", Boot: 1, Ephemeral: true}}}),
 		"tiny: up on /dev/vda")
 }
 
 // TestBootNodeStaticStick starts a machine in RAM from a boot stick, by a fixed
-// address: nobody is asked for one.
+// address: nobody is asked for one. With a BIOS a stick starts as above.
 func TestBootNodeStaticStick(t *testing.T) {
 	b := newBench(t)
 	made := b.build(tinyText, boot.NetRoot)
@@ -44,7 +51,7 @@ func TestBootNodeStaticStick(t *testing.T) {
 	out := filepath.Join(b.dir, "stick.raw")
 	w.Must("stick", kit.Write(t, b.dir, "node.yaml", tinyText), "-o", out, "--server", b.address("good"),
 		"--key", filepath.Join(b.dir, "order.key"), "--ip", "10.0.2.77::10.0.2.2:255.255.255.0")
-	b.boots(b.vm(qemu.Config{Boot: qemu.Boot{Firmware: "bios"}, Disks: []qemu.Disk{{Path: out, Bus: "ahci", Boot: 1}}, Extra: card("")}),
+	b.boots(b.vm(qemu.Config{Boot: qemu.Boot{Firmware: "uefi"}, Disks: []qemu.Disk{{Path: out, Bus: "ahci", Boot: 1}}, Extra: card("")}),
 		"tiny: up on overlay")
 }
 
