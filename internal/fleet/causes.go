@@ -221,9 +221,11 @@ func missingFile(b *Boot) (string, bool) {
 	return "", false
 }
 
+// rivalWon fits where another server offered an address and ours was not taken.
+// Beside a proxy of ours another server is what is wanted.
 func rivalWon(b *Boot) (string, bool) {
 	e := b.any(KindRival)
-	if e == nil || b.has(StageLoader) {
+	if e == nil || e.Problem == "" || b.has(StageDHCP) {
 		return "", false
 	}
 	return "server " + e.Fields[FieldServer], true

@@ -70,7 +70,7 @@ func TestEachCause(t *testing.T) {
 		{"missing-file", with(loader, "http.missing|file=boot.php|problem=no such file"), "boot.php"},
 		{"exhausted", with(firmware, "dhcp.discover|cause=exhausted|problem=no free address in 10.0.0.0/24"), "10.0.0.0/24"},
 		{"address", with(firmware, "dhcp.offer", "dhcp.decline|problem=10.0.0.7 is in use"), "10.0.0.7"},
-		{"rival", with(firmware, "dhcp.offer", "dhcp.rival|server=192.168.1.1"), "192.168.1.1"},
+		{"rival", with(firmware, "dhcp.offer", "dhcp.rival|server=192.168.1.1|problem=another DHCP server"), "192.168.1.1"},
 		{"transfer", with(menu, "http.start|file=vmlinuz", "http.abort|file=vmlinuz|problem=the client closed"), "vmlinuz"},
 		{"transfer", with(address, "tftp.start|file=snponly.efi", "tftp.abort|file=snponly.efi|problem=no acknowledgement for 15 s"), "15 s"},
 		{"busy", with(kernel, "http.busy|text=12 of 640"), "12 of 640"},
@@ -124,7 +124,8 @@ func TestHealthyBoots(t *testing.T) {
 		"size probe":         with(address, "tftp.probe|file=snponly.efi", "tftp.start|file=snponly.efi"),
 		"autoexec is absent": with(loader, "tftp.error|file=/autoexec.ipxe|problem=no such file"),
 		"retried":            with(menu, "http.start|file=vmlinuz", "http.abort|file=vmlinuz|problem=closed", "http.start|file=vmlinuz"),
-		"rival was ignored":  with(loader, "dhcp.rival|server=192.168.1.1"),
+		"rival was ignored":  with(address, "dhcp.rival|server=192.168.1.1|problem=another DHCP server"),
+		"beside a proxy":     with(firmware, "dhcp.proxy", "dhcp.rival|server=192.168.1.1"),
 		"installs again":     with(booted, "install.failed|install|cause=disk|problem=no disk is serial:X", "install.begin|install"),
 		"probe recovered":    with(up, "probe.failed|probe=page|problem=refused", "probe.ok|probe=page"),
 	} {

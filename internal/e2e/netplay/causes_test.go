@@ -47,6 +47,8 @@ var plays = []play{
 		for range 2 { // in the second form that is tried, the file is named on port 4011 alone
 			c.discover(uefi...)
 		}
+		c.offers(c.w.lan.addr(9)) // the foreign server, as is wanted
+		c.w.saw(fleet.KindRival, "the DHCP server of")
 	}},
 	{cause: "offer-ignored", reached: fleet.StageFirmware, later: quiet, cure: "UDP 67 and 68", act: func(c *client) { c.discover(uefi...) }},
 	{cause: "exhausted", reached: fleet.StageFirmware, detail: "no free address", cure: "enlarge the pool", act: func(c *client) {
