@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -99,7 +100,19 @@ var plays = []play{
 		c.tftp(c.file, 30<<10)
 		c.w.saw(fleet.KindTFTPAbort, "")
 	}},
-	{cause: "transfer", what: "sizes differ", reached: fleet.StageScript, detail: "initrd", cure: "cable", act: func(c *client) {
+	{cause: "transfer", what: "the file became shorter", reached: fleet.StageScript, detail: "initrd", change: func(s *setup) { os.Truncate(s.file("initrd"), 64<<20) }, act: func(c *client) {
+		c.address(uefi...).loader().ipxe().asks()
+		resp, err := c.http().Get(c.initrd)
+		ok(c.w.t, err)
+		defer resp.Body.Close()
+		io.ReadFull(resp.Body, make([]byte, 100<<10))
+		ok(c.w.t, os.Truncate(c.w.setup.file("initrd"), 1<<20)) // what nobody should do to a file that is served
+		if n, err := io.Copy(io.Discard, resp.Body); err == nil {
+			c.w.t.Errorf("%d bytes of a file that was cut pass for the whole", n)
+		}
+		c.w.saw(fleet.KindHTTPAbort, "initrd")
+	}},
+	{cause: "transfer", what: "it left in the middle", reached: fleet.StageScript, detail: "initrd", cure: "cable", act: func(c *client) {
 		c.address(uefi...).loader().ipxe().asks()
 		c.w.slow(c.initrd)
 		c.w.saw(fleet.KindHTTPAbort, "initrd")

@@ -39,6 +39,7 @@ func newSegment(t testing.TB) *segment {
 		t.Skip("no network namespace can be made here: ", os.Getenv(inside))
 	}
 	n := <-segments
+	t.Cleanup(func() { segments <- n })
 	s := &segment{t: t, name: "lan" + itoa(n), prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 9, byte(n), 1}), 24), do: make(chan func())}
 	ns := make(chan *os.File)
 	go func() { // the thread stays in the namespace, and ends with the goroutine
