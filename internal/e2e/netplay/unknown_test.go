@@ -66,6 +66,9 @@ func TestUnknownMachine(t *testing.T) {
 	}
 	w.folder.Refresh()
 	w.declare()
+	if n, _ := w.Fleet.Node(stranger); n.Name != "db7" || len(w.Fleet.Nodes()) != 2 {
+		t.Errorf("the unknown machine is still there: %+v", w.Fleet.Nodes())
+	}
 	if do := ask(); do != node.DoDisk {
 		t.Errorf("approved it is told to do %q, want a restart", do)
 	}
