@@ -162,7 +162,7 @@ func (s *server) nodes() error {
 		return err
 	}
 	s.Node = &node.Handler{
-		Key: key, Records: node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &s.shelf, Client: node.ClientOf,
+		Key: key, Records: &node.InFleet{Fleet: s.Fleet}, Sink: s, Shelf: &s.shelf, Client: node.ClientOf,
 		Offer: func(ctx context.Context, c node.Client, _ *node.Question) (*node.Offer, error) {
 			m := s.roster().Named(c.Machine)
 			switch {
@@ -176,7 +176,7 @@ func (s *server) nodes() error {
 			if m.Mode == "install" {
 				o.Mode, o.Disk, file, kind = node.DoInstall, "serial:TARGET", "disk.raw", "raw"
 			}
-			o.Artefacts = func(string) (*node.Artefacts, error) {
+			o.Artefacts = func(string, json.RawMessage) (*node.Artefacts, error) {
 				a, err := s.shelf.Add(ctx, s.setup.file(file), kind)
 				return &node.Artefacts{Image: a}, err
 			}
