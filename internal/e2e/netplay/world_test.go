@@ -145,8 +145,12 @@ type images struct {
 	system *atomic.Pointer[netboot.System]
 }
 
-func (i images) RAM(context.Context, *netboot.Machine) (*netboot.System, error) {
-	return i.system.Load(), nil
+func (i images) RAM(_ context.Context, m *netboot.Machine) (*netboot.System, error) {
+	system := *i.system.Load()
+	if m.Small {
+		system.Fetch = "root"
+	}
+	return &system, nil
 }
 func (i images) Node(context.Context, *netboot.Machine) (*netboot.System, error) {
 	return i.system.Load(), nil
