@@ -42,10 +42,10 @@ func startMirror(dir string) (*mirror, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the host's apt configuration: %w", err)
 	}
-	m := &mirror{dir: dir, base: map[string]string{"debian": archive.OfficialMain, "debian-security": archive.OfficialSecurity}}
+	m := &mirror{dir: dir, base: map[string]string{"debian": archive.Debian.Official.Main, "debian-security": archive.Debian.Official.Security}}
 	if main != "" {
 		m.base["debian"] = strings.TrimRight(main, "/")
-		m.base["debian-security"] = strings.TrimRight(archive.Mirror{Main: main, Security: security}.SecurityBase(), "/")
+		m.base["debian-security"] = strings.TrimRight(archive.Debian.Security(archive.Mirror{Main: main, Security: security})[0], "/")
 	}
 	if m.client, err = fetch.NewClient(transport); err != nil {
 		return nil, err

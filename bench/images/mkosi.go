@@ -89,9 +89,9 @@ func (b *bench) prepareMkosi() error {
 		return err
 	}
 	if main == "" {
-		main = archive.OfficialMain
+		main = archive.Debian.Official.Main
 	}
-	sources := fmt.Sprintf(mkosiSources, main, archive.Mirror{Main: main, Security: security}.SecurityBase())
+	sources := fmt.Sprintf(mkosiSources, main, archive.Debian.Security(archive.Mirror{Main: main, Security: security})[0])
 	for name, text := range map[string]string{
 		"mkosi.conf": mkosiConfig, "mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources": sources, "out/": "", "cache/": "", "packages/": "", "space/": "",
 	} {

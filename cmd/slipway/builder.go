@@ -27,6 +27,7 @@ var families = []struct {
 	installer    distro.Installer
 }{
 	{"debian", func(s *store.Store) distro.Family { return deb.New(s) }, deb.Installer{}},
+	{"ubuntu", func(s *store.Store) distro.Family { return deb.New(s) }, deb.Installer{}},
 	{"alpine", func(s *store.Store) distro.Family { return apk.New(s) }, apk.Installer{}},
 	{tarball.Name, func(s *store.Store) distro.Family { return tarball.New(s) }, tarball.Installer{}},
 }

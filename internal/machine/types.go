@@ -23,7 +23,7 @@ type Definition struct {
 	Packages     []string          `yaml:"packages" check:"package" path:"deb" remove:"true" default:"none" example:"[nginx-light, \"curl=8.*\", \"git/trixie-backports\", ./local.deb]" doc:"Packages: a name, name=version (patterns allowed), name/suite (for apk: name/tag), what else the family's tools take (\"so:libssl.so.3\", \"nginx~1.24\", \"!mdev-conf\"), or the path of a local package. \"-name\" removes one that an included file lists."`
 	Recommends   bool              `yaml:"recommends" default:"false" example:"true" doc:"Install recommended packages too."`
 	Repositories []Repository      `yaml:"repositories" default:"none" doc:"Further archives, in the family's own terms. Security and updates are always on."`
-	Components   []string          `yaml:"components" check:"word" default:"[main]" example:"[main, non-free-firmware]" doc:"Components of the distribution's own archive (deb)."`
+	Components   []string          `yaml:"components" check:"word" default:"[main]; Ubuntu's: [main, universe]" example:"[main, non-free-firmware]" doc:"Components of the distribution's own archive (deb)."`
 	Mirror       Mirror            `yaml:"mirror" default:"the host's, if it runs the same distribution, else the official address" example:"http://ftp.debian.org/debian" doc:"Where packages are fetched from; none: only the repositories."`
 	Sources      Mirror            `yaml:"sources" default:"the official address" doc:"What the machine's own package manager is told to use."`
 	Debconf      map[string]string `yaml:"debconf" keycheck:"question" default:"none" example:"{postfix/main_mailer_type: \"Local only\"}" doc:"Answers to debconf questions, owner/question: value."`
@@ -88,7 +88,7 @@ type Repository struct {
 type Mirror struct {
 	None     bool   `yaml:"-"`
 	Main     string `yaml:"main" required:"true" check:"url" example:"http://ftp.debian.org/debian" doc:"Base address of the distribution's archive."`
-	Security string `yaml:"security" check:"url" default:"main with -security added" example:"http://security.debian.org/debian-security" doc:"Base address of its security archive."`
+	Security string `yaml:"security" check:"url" default:"main with -security added; Ubuntu's: main, then that" example:"http://security.debian.org/debian-security" doc:"Base address of its security archive."`
 }
 
 // File puts one file, or a folder's content, into the tree.

@@ -33,18 +33,22 @@ func AptFiles(d *machine.Definition) (map[string]string, error) {
 
 // distributionSources always has updates and security beside the base suite.
 func distributionSources(d *machine.Definition) string {
-	main, security := archive.OfficialMain, archive.OfficialSecurity
+	of, name := distribution(d), d.Release()
+	m := of.Home(d.Arch)
 	if d.Sources.Main != "" {
-		m := archive.Mirror{Main: d.Sources.Main, Security: d.Sources.Security}
-		main, security = strings.TrimRight(m.Main, "/"), strings.TrimRight(m.SecurityBase(), "/")
+		m = archive.Mirror{Main: d.Sources.Main, Security: d.Sources.Security}
 	}
-	name := release(d)
+	main, security := strings.TrimRight(m.Main, "/"), strings.TrimRight(of.Security(m)[0], "/")
+	components := d.Components
+	if len(components) == 0 {
+		components = of.Components
+	}
 	var s strings.Builder
 	line := func(base, suite string) {
-		fmt.Fprintf(&s, "deb %s %s %s\n", base, suite, strings.Join(components(d), " "))
+		fmt.Fprintf(&s, "deb %s %s %s\n", base, suite, strings.Join(components, " "))
 	}
 	line(main, name)
-	if name != "sid" {
+	if !of.Rolling(name) {
 		line(main, name+"-updates")
 		line(security, name+"-security")
 	}
@@ -112,9 +116,9 @@ func preferences(d *machine.Definition) string {
 			pin(name, "version "+version, pinned)
 		} else if name, suite, ok := strings.Cut(spec, "/"); ok {
 			if suite == "backports" {
-				suite = release(d) + "-backports"
+				suite = d.Release() + "-backports"
 			}
-			pin(name, "release n="+suite, pinned)
+			pin(name, "release "+distribution(d).PinTerm(suite), pinned)
 		}
 	}
 	for _, r := range d.Repositories {

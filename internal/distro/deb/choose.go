@@ -65,7 +65,7 @@ func (f *Family) problem(a *archive.Archive, r distro.Request, local []*control.
 	d := r.Definition
 	p := solve.Problem{
 		Packages: append(append([]*control.Package(nil), a.Packages...), local...),
-		Native:   d.Arch, Recommends: d.Recommends, BaseSet: baseSet(d), Suite: release(d),
+		Native:   d.Arch, Recommends: d.Recommends, BaseSet: baseSet(d), Suite: d.Release(),
 	}
 	if d.Mirror.None {
 		p.Suite = ""
@@ -98,7 +98,7 @@ func wantSpec(d *machine.Definition, spec string, local []*control.Package) stri
 		}
 	}
 	if name, suite, ok := strings.Cut(spec, "/"); ok && suite == "backports" {
-		return name + "/" + release(d) + "-backports"
+		return name + "/" + d.Release() + "-backports"
 	}
 	return spec
 }
@@ -217,5 +217,5 @@ func officialRelease(d *machine.Definition, r archive.Release) string {
 			return r.URL
 		}
 	}
-	return officialBase(r.Suite) + "/dists/" + r.Suite + "/InRelease"
+	return officialBase(d, r.Suite) + "/dists/" + r.Suite + "/InRelease"
 }

@@ -26,6 +26,9 @@ import (
 
 // Family is the deb family with its indexes in a store.
 type Family struct {
+	// KeyFile holds OpenPGP keys that are trusted instead of the embedded ones.
+	KeyFile string
+
 	store *store.Store
 }
 
@@ -37,25 +40,19 @@ func New(s *store.Store) *Family { return &Family{store: s} }
 // Name implements distro.Family.
 func (f *Family) Name() string { return "deb" }
 
-// release is the part of a definition's system after the slash.
-func release(d *machine.Definition) string {
-	_, name, _ := strings.Cut(d.System, "/")
-	return name
-}
-
-// components are those of the distribution's own archive.
-func components(d *machine.Definition) []string {
-	if len(d.Components) == 0 {
-		return []string{"main"}
+// distribution is whose archive a definition means.
+func distribution(d *machine.Definition) *archive.Distribution {
+	if known := archive.DistributionOf(d.Distribution()); known != nil {
+		return known
 	}
-	return d.Components
+	return archive.Debian
 }
 
 // config says which archives a definition means.
 func (f *Family) config(d *machine.Definition) (archive.Config, error) {
 	c := archive.Config{
-		Release: release(d), Arch: d.Arch, CacheDir: filepath.Join(f.store.Dir(), "indexes"),
-		NoDistribution: d.Mirror.None, Components: components(d),
+		Distribution: distribution(d), Release: d.Release(), Arch: d.Arch, CacheDir: filepath.Join(f.store.Dir(), "indexes"),
+		NoDistribution: d.Mirror.None, Components: d.Components, KeyFile: f.KeyFile,
 	}
 	for _, r := range d.Repositories {
 		c.Repositories = append(c.Repositories, archive.Repository{
@@ -83,7 +80,7 @@ func extraSuites(d *machine.Definition) []string {
 			continue
 		}
 		if suite == "backports" || strings.HasSuffix(suite, "-backports") {
-			out = append(out, release(d)+"-backports")
+			out = append(out, d.Release()+"-backports")
 			break
 		}
 	}

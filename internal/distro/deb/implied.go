@@ -71,22 +71,11 @@ func impliedKernels(l *distro.ImpliedList, d *machine.Definition) {
 		switch k.Package {
 		case "", "none", "host":
 		case "auto":
-			l.Add("linux-image-"+kernelArch(d.Arch), "kernel")
+			l.Add(namingOf(d).kernel(d.Arch), "kernel")
 		default:
 			l.Add(k.Package, "kernel.package")
 		}
 	}
-}
-
-// kernelArch is how kernel packages call an architecture.
-func kernelArch(arch string) string {
-	switch arch {
-	case "i386":
-		return "686-pae"
-	case "armhf":
-		return "armmp"
-	}
-	return arch
 }
 
 // impliedLoaders brings the loaders' programs, so that the machine's own package
@@ -98,7 +87,9 @@ func impliedLoaders(l *distro.ImpliedList, d *machine.Definition) {
 	for _, firmware := range d.Firmwares() {
 		switch d.Loader(firmware) {
 		case "systemd-boot", "uki":
-			l.Add("systemd-boot-efi", "boot.loader")
+			if !namingOf(d).whole(d) {
+				l.Add("systemd-boot-efi", "boot.loader")
+			}
 		case "grub":
 			if firmware == "bios" {
 				l.Add("grub-pc-bin", "boot.loader")
@@ -130,7 +121,7 @@ func impliedNetwork(l *distro.ImpliedList, d *machine.Definition, class plan.Cla
 	switch d.Init {
 	case "", "auto", "systemd":
 		l.Add("systemd", "network")
-		if class != plan.Container {
+		if class != plan.Container && !namingOf(d).whole(d) {
 			l.Add("systemd-resolved", "network")
 		}
 	default:

@@ -59,7 +59,7 @@ func (Installer) Base(ctx context.Context, job *distro.Job) (err error) {
 		return err
 	}
 	err = in.Seed(install.SeedConfig{
-		Release:    release(job.Definition),
+		Release:    job.Definition.Release(),
 		Sources:    sources,
 		Users:      job.Lock.Users,
 		Groups:     job.Lock.Groups,

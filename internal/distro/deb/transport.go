@@ -15,6 +15,7 @@ import (
 // transport says by which way packages reach this host. It never says what
 // they are: that is the archive's signature.
 type transport struct {
+	of      *archive.Distribution
 	mirrors []archive.Mirror
 	network fetch.Transport
 }
@@ -23,25 +24,23 @@ type transport struct {
 // when the host runs the same distribution; else the official addresses. An
 // address that was configured is not silently joined by others.
 func transportFor(d *machine.Definition) (*transport, error) {
-	name, _, _ := strings.Cut(d.System, "/")
-	main, security, network, err := hostapt.Mirror("/", name)
+	of := distribution(d)
+	main, security, network, err := hostapt.Mirror("/", of.Name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the host's apt configuration: %w", err)
 	}
-	t := &transport{network: network}
+	t, host := &transport{of: of, network: network}, archive.Mirror{Main: main, Security: security}
 	switch {
 	case d.Mirror.None:
 	case d.Mirror.Main != "":
 		t.mirrors = []archive.Mirror{{Main: d.Mirror.Main, Security: d.Mirror.Security}}
-	case main != "":
-		t.mirrors = []archive.Mirror{{Main: main, Security: security}}
+	case main != "" && of.Carries(host, d.Arch):
+		t.mirrors = []archive.Mirror{host}
 	default:
-		t.mirrors = []archive.Mirror{official}
+		t.mirrors = []archive.Mirror{of.Home(d.Arch)}
 	}
 	return t, nil
 }
-
-var official = archive.Mirror{Main: archive.OfficialMain, Security: archive.OfficialSecurity}
 
 func (t *transport) fetcher() (*fetch.Fetcher, error) {
 	client, err := fetch.NewClient(t.network)
@@ -63,19 +62,23 @@ func (t *transport) addresses(p plan.Package) []string {
 	security := strings.HasSuffix(p.Suite, "-security")
 	var out []string
 	for _, m := range t.mirrors {
-		base := m.Main
+		bases := []string{m.Main}
 		if security {
-			base = m.SecurityBase()
+			bases = t.of.Security(m)
 		}
-		out = append(out, strings.TrimRight(base, "/")+"/"+file)
+		for _, base := range bases {
+			out = append(out, strings.TrimRight(base, "/")+"/"+file)
+		}
 	}
 	return out
 }
 
 // officialBase is the official address of a suite's archive.
-func officialBase(suite string) string {
+func officialBase(d *machine.Definition, suite string) string {
+	of := distribution(d)
+	home := of.Home(d.Arch)
 	if strings.HasSuffix(suite, "-security") {
-		return archive.OfficialSecurity
+		return of.Security(home)[0]
 	}
-	return archive.OfficialMain
+	return home.Main
 }

@@ -33,10 +33,10 @@ func hostReach() (*reach, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the host's apt configuration: %w", err)
 	}
-	r := &reach{main: cmp.Or(main, archive.OfficialMain)}
-	r.security = cmp.Or(security, archive.OfficialSecurity)
+	r := &reach{main: cmp.Or(main, archive.Debian.Official.Main)}
+	r.security = cmp.Or(security, archive.Debian.Official.Security)
 	if main != "" && security == "" {
-		r.security = archive.Mirror{Main: main}.SecurityBase()
+		r.security = archive.Debian.Security(archive.Mirror{Main: main})[0]
 	}
 	r.proxies(transport)
 	r.certificates(transport.TLS)
@@ -84,7 +84,7 @@ func (r *reach) certificates(files fetch.TLS) {
 
 // write puts the keys, and credentials if any, into mmdebstrap's machine.
 func (r *reach) write(root string) error {
-	keys, err := archive.DebianKeyFile()
+	keys, err := archive.Debian.KeyFile()
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func installerLocale(d *machine.Definition) string { return or(d.Locale, "en_US.
 
 // mirror is where packages come from while it installs.
 func (p *pre) mirror() {
-	main := strings.TrimSuffix(or(p.f.Mirror, or(p.d.Mirror.Main, archive.OfficialMain)), "/")
+	main := strings.TrimSuffix(or(p.f.Mirror, or(p.d.Mirror.Main, archive.Debian.Official.Main)), "/")
 	u, err := url.Parse(main)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
 		p.at("mirror", "", "debian-installer needs an http or https address without a password", "")
@@ -98,9 +98,9 @@ func (p *pre) security() {
 	}
 	p.say("apt-setup/services-select", "multiselect", "security, updates")
 	m := archive.Mirror{Main: p.d.Mirror.Main, Security: p.d.Mirror.Security}
-	base := archive.OfficialSecurity
+	base := archive.Debian.Official.Security
 	if m.Main != "" {
-		base = m.SecurityBase()
+		base = archive.Debian.Security(m)[0]
 	}
 	if u, err := url.Parse(base); err == nil {
 		p.say("apt-setup/security_host", "string", u.Host)

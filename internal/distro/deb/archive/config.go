@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,22 +13,13 @@ import (
 	"slipway/internal/fetch"
 )
 
-// The official addresses of the Debian archive.
-const (
-	OfficialMain     = "http://ftp.debian.org/debian"
-	OfficialSecurity = "http://security.debian.org/debian-security"
-)
-
-// releases are the names known to exist, for messages only: what a mirror
-// has, it has.
-var releases = []string{"bullseye", "bookworm", "trixie", "forky", "sid"}
-
 // Config says which archive to open. Release, Arch and CacheDir are required.
 type Config struct {
-	Release    string   // "trixie"; also a suite name such as "stable"
-	Arch       string   // Debian name of the machine's architecture
-	Foreign    []string // further architectures
-	Components []string // default: main
+	Distribution *Distribution // default: Debian
+	Release      string        // "trixie"; also a suite name such as "stable"
+	Arch         string        // Debian name of the machine's architecture
+	Foreign      []string      // further architectures
+	Components   []string      // default: the distribution's
 
 	// Mirrors of the distribution in order of preference; none: the official
 	// addresses. The later ones are used when the first fail.
@@ -49,7 +39,7 @@ type Config struct {
 // Mirror is one transport address of the distribution.
 type Mirror struct {
 	Main     string
-	Security string // default: Main with "-security" added
+	Security string // default: see Distribution.Security
 }
 
 // Repository is a further archive. A Suite that ends in "/" is a flat one.
@@ -71,9 +61,11 @@ type source struct {
 	components []string
 	priority   int
 	keyring    *Keyring
-	id         string // of the folder that remembers it
-	dist       bool   // belongs to the distribution
-	base       bool   // is its base suite
+	id         string        // of the folder that remembers it
+	dist       bool          // belongs to the distribution
+	base       bool          // is its base suite
+	of         *Distribution // nil: of none
+	usual      bool          // its components were not asked for by name
 }
 
 func (s *source) where(base string) string { return s.suite + " at " + fetch.Redact(base) }
@@ -96,11 +88,6 @@ func (s *source) dir(base string) string {
 		return base + strings.TrimPrefix(s.suite, "/")
 	}
 	return base + "dists/" + s.suite + "/"
-}
-
-// rolling names the releases without updates and security suites.
-func rolling(release string) bool {
-	return slices.Contains([]string{"sid", "unstable", "experimental", "rc-buggy"}, release)
 }
 
 // sources lists what the configuration asks for, in sources.list order.
@@ -134,28 +121,36 @@ func (c *Config) sources() ([]*source, error) {
 
 // distribution lists base, updates and security.
 func (c *Config) distribution() ([]*source, error) {
+	of := c.of()
 	keys, err := c.keyring()
 	if err != nil {
 		return nil, err
 	}
 	mirrors := c.Mirrors
 	if len(mirrors) == 0 {
-		mirrors = []Mirror{{OfficialMain, OfficialSecurity}}
+		mirrors = []Mirror{of.Home(c.Arch)}
 	}
 	var main, security []string
 	for _, m := range mirrors {
 		main = append(main, slash(m.Main))
-		security = append(security, slash(m.SecurityBase()))
+		for _, base := range of.Security(m) {
+			security = append(security, slash(base))
+		}
 	}
 	components := c.Components
 	if len(components) == 0 {
-		components = []string{"main"}
+		components = of.Components
+	}
+	place := of.Name
+	if of.inPorts(c.Arch) { // it lags behind the other, or is ahead of it
+		place += "-ports"
 	}
 	add := func(suite string, bases []string) *source {
-		return &source{bases: bases, suite: suite, components: components, keyring: keys, id: "debian_" + suite, dist: true, base: suite == c.Release}
+		return &source{bases: bases, suite: suite, components: components, keyring: keys, id: place + "_" + suite,
+			dist: true, base: suite == c.Release, of: of, usual: len(c.Components) == 0}
 	}
 	list := []*source{add(c.Release, main)}
-	if !rolling(c.Release) {
+	if !of.Rolling(c.Release) {
 		list = append(list, add(c.Release+"-updates", main), add(c.Release+"-security", security))
 	}
 	for _, suite := range c.Suites {
@@ -167,22 +162,18 @@ func (c *Config) distribution() ([]*source, error) {
 	return list, nil
 }
 
+func (c *Config) of() *Distribution {
+	if c.Distribution == nil {
+		return Debian
+	}
+	return c.Distribution
+}
+
 func (c *Config) keyring() (*Keyring, error) {
 	if c.KeyFile != "" {
 		return ReadKeyring(c.KeyFile)
 	}
-	return DebianKeys()
-}
-
-// SecurityBase is the address of the security archive.
-func (m Mirror) SecurityBase() string {
-	switch {
-	case m.Security != "":
-		return m.Security
-	case strings.TrimSuffix(m.Main, "/") == OfficialMain:
-		return OfficialSecurity
-	}
-	return strings.TrimSuffix(m.Main, "/") + "-security"
+	return c.of().Keys()
 }
 
 func (r Repository) source() (*source, error) {

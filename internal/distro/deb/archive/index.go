@@ -106,7 +106,7 @@ func (c *Config) offers(s *source, v *verified) error {
 		known := slices.ContainsFunc(v.release.components, func(have string) bool {
 			return have == component || strings.HasSuffix(have, "/"+component)
 		})
-		if !known && len(v.release.components) > 0 {
+		if !known && !s.usual && len(v.release.components) > 0 {
 			return &kindError{ErrMismatch, fmt.Sprintf("opening %s: it has no component %q; it has %s", s.where(v.base), component, strings.Join(v.release.components, ", "))}
 		}
 	}

@@ -17,21 +17,23 @@ import (
 	"slipway/internal/fetch"
 )
 
-func TestDebianKeys(t *testing.T) {
-	ring, err := DebianKeys()
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestEmbeddedKeys(t *testing.T) {
 	table, err := os.ReadFile("keys/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(table), "| debian-archive-"); n != len(ring.keys) {
-		t.Errorf("%d keys are embedded, %d documented", len(ring.keys), n)
-	}
-	for _, f := range ring.Fingerprints() {
-		if !strings.Contains(string(table), f) {
-			t.Errorf("key %s is not documented", f)
+	for _, d := range []*Distribution{Debian, Ubuntu} {
+		ring, err := d.Keys()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(table), "| "+d.Name+"-archive-"); n != len(ring.keys) {
+			t.Errorf("%s: %d keys are embedded, %d documented", d.Name, len(ring.keys), n)
+		}
+		for _, f := range ring.Fingerprints() {
+			if !strings.Contains(string(table), f) {
+				t.Errorf("%s: key %s is not documented", d.Name, f)
+			}
 		}
 	}
 }
@@ -138,7 +140,7 @@ func FuzzDecodeCompact(f *testing.F) {
 }
 
 func FuzzOpenClearsigned(f *testing.F) {
-	ring, err := DebianKeys()
+	ring, err := Debian.Keys()
 	if err != nil {
 		f.Fatal(err)
 	}

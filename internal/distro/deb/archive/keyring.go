@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -22,7 +20,7 @@ import (
 	"crypto"
 )
 
-//go:embed keys/*.gpg
+//go:embed keys/*/*.gpg
 var embedded embed.FS
 
 // Keyring is a set of OpenPGP public keys that may sign an archive.
@@ -30,25 +28,6 @@ type Keyring struct {
 	name string // for messages
 	keys openpgp.EntityList
 }
-
-// DebianKeys returns the embedded keys of the Debian archive.
-var DebianKeys = sync.OnceValues(func() (*Keyring, error) {
-	ring := &Keyring{name: "the Debian archive's keys"}
-	names, err := fs.Glob(embedded, "keys/*.gpg")
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		data, err := embedded.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		if err := ring.add(data); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", name, err)
-		}
-	}
-	return ring, nil
-})
 
 // maxKeyFile bounds a key file, in bytes.
 const maxKeyFile = 4 << 20
@@ -239,21 +218,3 @@ func explainSignature(id string, err error) error {
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
-
-// DebianKeyFile returns the embedded keys as one binary keyring, for programs
-// that want a file of them.
-func DebianKeyFile() ([]byte, error) {
-	names, err := fs.Glob(embedded, "keys/*.gpg")
-	if err != nil {
-		return nil, err
-	}
-	var all []byte
-	for _, name := range names {
-		data, err := embedded.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, data...)
-	}
-	return all, nil
-}

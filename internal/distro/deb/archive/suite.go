@@ -254,7 +254,7 @@ func (c *Config) fallBack(s *source, m memory, cached, stale *verified, problems
 		cached.notes = append(cached.notes, fmt.Sprintf("no mirror answers for %s (%v); the store's index of %s is still valid and used", s.suite, brief(problems[0]), day(cached.release.date)))
 		return cached, nil
 	case missing && s.dist && s.base:
-		return nil, &kindError{ErrNoRelease, fmt.Sprintf("opening %s: debian has no release %q at %s; known are %s", s.suite, s.suite, s.mirrors(), strings.Join(releases, ", "))}
+		return nil, &kindError{ErrNoRelease, fmt.Sprintf("opening %s: %s has no release %q at %s; known are %s", s.suite, s.of.Name, s.suite, s.mirrors(), strings.Join(s.of.releases, ", "))}
 	case missing:
 		return nil, &kindError{ErrNoRelease, fmt.Sprintf("opening %s: there is no such suite at %s; check url and suite (%v)", s.suite, s.mirrors(), all)}
 	}

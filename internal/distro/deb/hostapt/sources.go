@@ -191,6 +191,9 @@ var codenames = map[string][]string{
 	"ubuntu": {"focal", "jammy", "noble", "plucky", "questing", "resolute"},
 }
 
+// domains are the distributions' own.
+var domains = map[string]string{"debian": "debian.org", "ubuntu": "ubuntu.com"}
+
 // Mirror picks the addresses of the distribution's archive and security
 // archive. See the function of the same name.
 func (h *Host) Mirror(distro string) (main, security string) {
@@ -248,10 +251,10 @@ func (h *Host) score(distro string, e Entry) int {
 	if err != nil {
 		return 0
 	}
-	if base := path.Base(u.Path); base == distro || base == distro+"-security" {
+	if base := path.Base(u.Path); base == distro || base == distro+"-security" || base == distro+"-ports" {
 		score += 2
 	}
-	if strings.HasSuffix(u.Hostname(), "."+distro+".org") {
+	if strings.HasSuffix(u.Hostname(), "."+domains[distro]) {
 		score += 2
 	}
 	for _, other := range h.Entries {
