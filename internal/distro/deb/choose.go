@@ -41,7 +41,7 @@ func (f *Family) Choose(ctx context.Context, r distro.Request) (*distro.Choice, 
 	for _, i := range r.Implied {
 		l.implied[i.Package] = i.Key
 	}
-	return &distro.Choice{Lock: l.lock(steps), Notes: a.Notes}, nil
+	return &distro.Choice{Lock: l.lock(steps), Notes: append(a.Notes, snapNotes(solution)...)}, nil
 }
 
 // planned orders the installation, in two turns where there is a first one.

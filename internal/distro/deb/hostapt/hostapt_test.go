@@ -1,6 +1,7 @@
 package hostapt
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,6 +88,21 @@ deb http://a.example/debian trixie-updates main
 				t.Errorf("got %q, %q, %v; want %q, %q", main, security, err, c.main, c.security)
 			}
 		})
+	}
+}
+
+func TestMirrorOfUbuntu(t *testing.T) {
+	release := "ID=ubuntu\nVERSION_CODENAME=noble\n"
+	deb822 := "Types: deb\nURIs: http://%s/\nSuites: noble noble-updates noble-backports\nComponents: main universe restricted multiverse\nSigned-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg\n\n" +
+		"Types: deb\nURIs: http://%s/\nSuites: noble-security\nComponents: main universe restricted multiverse\nSigned-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg\n"
+	others := "deb [signed-by=/usr/share/keyrings/x.gpg] https://ppa.example/x/ubuntu noble main\n"
+	for _, c := range [][2]string{{"archive.ubuntu.com/ubuntu", "security.ubuntu.com/ubuntu"}, {"ports.ubuntu.com/ubuntu-ports", "ports.ubuntu.com/ubuntu-ports"}} {
+		main, security, _, err := Mirror(tree(t, map[string]string{
+			"etc/os-release": release, "etc/apt/sources.list.d/ubuntu.sources": fmt.Sprintf(deb822, c[0], c[1]), "etc/apt/sources.list.d/a.list": others,
+		}), "ubuntu")
+		if err != nil || main != "http://"+c[0] || security != "http://"+c[1] {
+			t.Errorf("got %q, %q, %v", main, security, err)
+		}
 	}
 }
 

@@ -77,7 +77,8 @@ func (p *Problem) inSuite(pkg *pool.Package) bool {
 	return false
 }
 
-// addPriorities adds the packages of the variant's priorities.
+// addPriorities adds the packages of the variant's priorities, and apt, which
+// has another priority in Ubuntu.
 func (p *Problem) addPriorities(s *solver, req *request) {
 	limit := map[string]pool.Priority{"required": pool.Required, "minbase": pool.Required, "buildd": pool.Required,
 		"important": pool.Important, "standard": pool.Standard}[p.BaseSet]
@@ -96,6 +97,10 @@ func (p *Problem) addPriorities(s *solver, req *request) {
 			req.install = append(req.install, s.of(pkg).candidate)
 			req.words[pkg] = "priority " + strings.ToLower(s.of(pkg).candidate.Control.Priority)
 		}
+	}
+	if apt := p.Pool.Find("apt"); apt != nil && !apt.Essential && req.words[apt] == "" && s.of(apt).candidate != nil && !s.of(apt).refused && !slices.Contains(req.remove, apt) {
+		req.install = append(req.install, s.of(apt).candidate)
+		req.words[apt] = "the base"
 	}
 }
 

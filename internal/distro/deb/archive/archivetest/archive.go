@@ -21,6 +21,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -38,6 +39,7 @@ import (
 // Archive is an archive under construction. Fields may be changed between
 // calls of Publish; they are not safe for use while a request is served.
 type Archive struct {
+	Origin     string        // default: Debian; its lower case is the folder that is served
 	Release    string        // code name: "trixie"
 	Suite      string        // its suite name: "stable"
 	Archs      []string      // default: amd64 and arm64
@@ -51,7 +53,10 @@ type Archive struct {
 	Unsigned   bool          // neither InRelease nor Release.gpg
 	SignedBy   *openpgp.Entity
 	SignedToo  []*openpgp.Entity // further signatures
-	Components []string          // declared; packages are all in main
+	Components []string          // declared
+	OneBase    bool              // the security suite is beside the others
+	InEach     bool              // each architecture's index is the only one that lists its arch:all packages
+	Folder     string            // what is served; default: the origin in lower case
 
 	t      testing.TB
 	dir    string
@@ -63,9 +68,22 @@ type Archive struct {
 func New(t testing.TB) *Archive {
 	t.Helper()
 	return &Archive{
-		Release: "trixie", Suite: "stable", Archs: []string{"amd64", "arm64"}, Date: time.Now().Add(-time.Hour).Truncate(time.Second),
+		Origin: "Debian", Release: "trixie", Suite: "stable", Archs: []string{"amd64", "arm64"}, Date: time.Now().Add(-time.Hour).Truncate(time.Second),
 		Suffixes: []string{".xz", ".gz"}, Digests: "SHA256", Components: []string{"main"}, SignedBy: NewKey(t), t: t, dir: t.TempDir(),
 	}
+}
+
+// NewUbuntu makes an empty archive of the release "noble", laid out as
+// Ubuntu's: all suites below one address, four components, one codename for
+// all suites, no Valid-Until, and packages compressed by zstd unless they say
+// otherwise.
+func NewUbuntu(t testing.TB) *Archive {
+	t.Helper()
+	a := New(t)
+	a.Origin, a.Release, a.Suite, a.Codename = "Ubuntu", "noble", "noble", "noble"
+	a.Components = []string{"main", "restricted", "universe", "multiverse"}
+	a.OneBase, a.InEach = true, true
+	return a
 }
 
 // NewKey makes a signing key.
@@ -104,7 +122,8 @@ func PublicKey(t testing.TB, key *openpgp.Entity) []byte {
 	return out.Bytes()
 }
 
-// Dir is the folder that is served: it holds debian and debian-security.
+// Dir is the folder that is served: it holds debian and debian-security, or
+// what Origin and Folder make of these.
 func (a *Archive) Dir() string { return filepath.Join(a.dir, "www") }
 
 // Add builds packages into the archive. They are offered after the next
@@ -112,29 +131,49 @@ func (a *Archive) Dir() string { return filepath.Join(a.dir, "www") }
 func (a *Archive) Add(debs ...Deb) {
 	a.t.Helper()
 	for _, d := range debs {
+		if d.Compression == "" && a.Origin == "Ubuntu" {
+			d.Compression = "zst"
+		}
 		d.defaults()
-		data := d.Build(a.t)
-		path := fmt.Sprintf("pool/main/%s/%s/%s", d.Name[:1], d.Name, d.FileName())
-		a.write(filepath.Join(a.Dir(), a.root(d.Suite), path), data)
-		sum := sha256.Sum256(data)
-		a.debs = append(a.debs, built{deb: d, path: path, size: len(data), sha256: hex.EncodeToString(sum[:])})
+		a.add(d, d.control(), d.Build(a.t))
 	}
+}
+
+// AddFile takes a package as it is: the bytes of a .deb and its control file.
+// Of d, Name, Version, Architecture, Suite, Component and Listed count.
+func (a *Archive) AddFile(d Deb, control string, data []byte) {
+	a.t.Helper()
+	d.defaults()
+	a.add(d, control, data)
+}
+
+func (a *Archive) add(d Deb, control string, data []byte) {
+	a.t.Helper()
+	name := fmt.Sprintf("pool/%s/%s/%s/%s", d.Component, d.Name[:1], d.Name, d.FileName())
+	a.write(filepath.Join(a.Dir(), a.root(d.Suite), name), data)
+	sum := sha256.Sum256(data)
+	a.debs = append(a.debs, built{deb: d, control: control, path: name, size: len(data), sha256: hex.EncodeToString(sum[:])})
 }
 
 // built is a package in the pool.
 type built struct {
-	deb    Deb
-	path   string
-	size   int
-	sha256 string
+	deb     Deb
+	control string
+	path    string
+	size    int
+	sha256  string
 }
 
 // root is the archive that a suite lives in.
 func (a *Archive) root(suite string) string {
-	if suite == "-security" {
-		return "debian-security"
+	folder := a.Folder
+	if folder == "" {
+		folder = strings.ToLower(a.Origin)
 	}
-	return "debian"
+	if suite == "-security" && !a.OneBase {
+		return folder + "-security"
+	}
+	return folder
 }
 
 // Publish writes and signs the indexes of all suites.
@@ -152,24 +191,26 @@ func (a *Archive) publish(suffix string) {
 		a.t.Fatal(err)
 	}
 	var lines []string
-	for _, arch := range a.Archs {
-		lines = append(lines, a.packages(dir, suffix, arch)...)
+	for _, component := range a.Components {
+		for _, arch := range a.Archs {
+			lines = append(lines, a.packages(dir, suffix, path.Base(component), arch)...)
+		}
 	}
 	sort.Strings(lines)
 	a.sign(dir, a.releaseText(suffix, lines))
 }
 
-// packages writes the Packages files of one architecture and returns their
-// lines in the Release file.
-func (a *Archive) packages(dir, suffix, arch string) []string {
+// packages writes the Packages files of one component and architecture and
+// returns their lines in the Release file.
+func (a *Archive) packages(dir, suffix, component, arch string) []string {
 	var text bytes.Buffer
 	for _, b := range a.debs {
-		if b.deb.Suite != suffix || b.deb.Architecture != arch && b.deb.Architecture != "all" {
+		if b.deb.Suite != suffix || b.deb.Component != component || b.deb.Architecture != arch && b.deb.Architecture != "all" {
 			continue
 		}
-		fmt.Fprintf(&text, "%sFilename: %s\nSize: %d\nSHA256: %s\n\n", b.deb.control(), b.path, b.size, b.sha256)
+		fmt.Fprintf(&text, "%s%sFilename: %s\nSize: %d\nSHA256: %s\n\n", b.control, b.deb.Listed, b.path, b.size, b.sha256)
 	}
-	folder := "main/binary-" + arch
+	folder := component + "/binary-" + arch
 	lines := []string{digestLine(text.Bytes(), folder+"/Packages")}
 	for _, s := range a.Suffixes {
 		data := compress(a.t, s, text.Bytes())
@@ -229,7 +270,7 @@ func (a *Archive) releaseText(suffix string, lines []string) string {
 		codename = a.Codename
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Origin: Debian\nLabel: Debian\nSuite: %s\nCodename: %s\n", a.Suite+suffix, codename)
+	fmt.Fprintf(&b, "Origin: %s\nLabel: %s\nSuite: %s\nCodename: %s\n", a.Origin, a.Origin, a.Suite+suffix, codename)
 	fmt.Fprintf(&b, "Date: %s\n", a.Date.UTC().Format(time.RFC1123))
 	if a.ValidFor > 0 {
 		fmt.Fprintf(&b, "Valid-Until: %s\n", a.Date.Add(a.ValidFor).UTC().Format(time.RFC1123))
@@ -237,7 +278,12 @@ func (a *Archive) releaseText(suffix string, lines []string) string {
 	if !a.NoByHash {
 		b.WriteString("Acquire-By-Hash: yes\n")
 	}
-	fmt.Fprintf(&b, "No-Support-for-Architecture-all: Packages\nArchitectures: all %s\nComponents: %s\n", strings.Join(a.Archs, " "), strings.Join(a.Components, " "))
+	if a.InEach {
+		fmt.Fprintf(&b, "Architectures: %s\n", strings.Join(a.Archs, " "))
+	} else {
+		fmt.Fprintf(&b, "No-Support-for-Architecture-all: Packages\nArchitectures: all %s\n", strings.Join(a.Archs, " "))
+	}
+	fmt.Fprintf(&b, "Components: %s\n", strings.Join(a.Components, " "))
 	fmt.Fprintf(&b, "%s:\n%s\n", a.Digests, strings.Join(lines, "\n"))
 	return b.String()
 }

@@ -17,6 +17,7 @@ type Deb struct {
 	Version      string // default: 1.0
 	Architecture string // default: all
 	Suite        string // "", "-updates" or "-security"
+	Component    string // default: main
 	Source       string
 	MultiArch    string
 	Section      string
@@ -28,6 +29,7 @@ type Deb struct {
 	Conflicts, Breaks, Replaces, Provides     string
 
 	Fields  string            // further control fields, each with its newline
+	Listed  string            // further fields of the index alone
 	Files   map[string]string // absolute path to content: regular files, mode 0644
 	Modes   map[string]int64  // other modes of Files
 	Entries []tar.Header      // anything else, entered before Files as it stands
@@ -40,7 +42,7 @@ func (d *Deb) defaults() {
 	for _, f := range []struct {
 		field *string
 		value string
-	}{{&d.Version, "1.0"}, {&d.Architecture, "all"}, {&d.Priority, "optional"}, {&d.Section, "misc"}, {&d.Compression, "gz"}} {
+	}{{&d.Version, "1.0"}, {&d.Architecture, "all"}, {&d.Priority, "optional"}, {&d.Section, "misc"}, {&d.Compression, "gz"}, {&d.Component, "main"}} {
 		if *f.field == "" {
 			*f.field = f.value
 		}

@@ -44,13 +44,13 @@ func (a *Archive) Serve() string {
 	a.server = &server{}
 	s := httptest.NewServer(http.HandlerFunc(a.handle))
 	a.t.Cleanup(s.Close)
-	return s.URL + "/debian"
+	return s.URL + "/" + a.root("")
 }
 
 // FileURL publishes the archive and returns its base as a file: address.
 func (a *Archive) FileURL() string {
 	a.Publish()
-	return "file://" + filepath.Join(a.Dir(), "debian")
+	return "file://" + filepath.Join(a.Dir(), a.root(""))
 }
 
 // Break adds a fault; the first that matches a request is used.
