@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -81,5 +82,16 @@ func init() {
 			return err
 		}
 		return w.Emit(strings.TrimSpace(strings.ReplaceAll(string(out), dir+"/", "")))
+	}
+}
+
+func TestEnvironmentOfTheEmulated(t *testing.T) {
+	defer func(was []string) { emulation = was }(emulation)
+	emulation = processors["arm64"]
+	if env := environment(nil); !slices.Contains(env, "QEMU_CPU=neoverse-n1") {
+		t.Errorf("the emulator is told nothing: %q", env)
+	}
+	if env := environment([]string{"QEMU_CPU=max"}); !slices.Contains(env, "QEMU_CPU=max") || slices.Contains(env, "QEMU_CPU=neoverse-n1") {
+		t.Errorf("the command's own word does not count: %q", env)
 	}
 }

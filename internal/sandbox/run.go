@@ -252,7 +252,7 @@ func newStage(cmd Command) stage {
 
 // environment lays extra over the defaults; a later value of a name wins.
 func environment(extra []string) []string {
-	env := []string{"PATH=" + DefaultPath, "LANG=" + DefaultLang, "HOME=/root"}
+	env := append([]string{"PATH=" + DefaultPath, "LANG=" + DefaultLang, "HOME=/root"}, emulation...)
 	for _, kv := range extra {
 		name, _, _ := strings.Cut(kv, "=")
 		replaced := false
