@@ -27,6 +27,8 @@ type Env struct {
 	Init string
 	// Family is the packaging family: deb (the default), apk and so on.
 	Family string
+	// Container tells that the tree is a container's, which sets no clock.
+	Container bool
 	// Date is the date of the lock in seconds since the epoch; it is written
 	// where a tool would write today's.
 	Date int64
@@ -73,6 +75,7 @@ var steps = []struct {
 	{"sysctl", applySysctl},
 	{"mounts", applyMounts},
 	{"network", applyNetwork},
+	{"time", applyTime},
 	{"services", applyServices},
 	{"run", applyRun},
 }

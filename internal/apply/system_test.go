@@ -110,5 +110,6 @@ func TestIfupdown(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(f.dir, "etc/network/interfaces")); err != nil {
 		t.Error(err)
 	}
+	f.env.Family = "apk"
 	f.refused(machine.Definition{Network: []machine.Network{{Match: "eth*"}}}, "full name")
 }

@@ -94,7 +94,8 @@ func contentWords(d *machine.Definition) []string {
 	count(len(d.Mounts), "mount")
 	count(len(d.Network), "network")
 	count(len(d.Run)+len(d.Hooks.Customize), "command")
-	for _, pair := range [][2]string{{"hostname", d.Hostname}, {"timezone", d.Timezone}, {"locale", d.Locale}} {
+	for _, pair := range [][2]string{{"hostname", d.Hostname}, {"timezone", d.Timezone}, {"locale", d.Locale},
+		{"network by", d.ChosenNetwork()}, {"resolver", d.ChosenResolver()}, {"clock by", d.ChosenTime()}} {
 		if pair[1] != "" {
 			out = append(out, pair[0]+" "+pair[1])
 		}

@@ -30,7 +30,7 @@ func TestContentDigestCovers(t *testing.T) {
 	}
 	key := func(files ...machine.File) string {
 		t.Helper()
-		k, err := contentDigest(&machine.Definition{Files: files})
+		k, err := contentDigest(&machine.Definition{Files: files}, plan.Plain)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -238,7 +238,7 @@ func (b *Builder) layers(p *Prepared) ([]Layer, error) {
 		hookCommands(d.Hooks.Essential), skipInitramfs(p), p.Lock.Users, p.Lock.Groups)
 	layers = append(layers, Layer{"packages", packages, below})
 	if hasContent(d) {
-		content, err := contentDigest(d)
+		content, err := contentDigest(d, p.Class)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.File, err)
 		}
@@ -267,7 +267,7 @@ func hookCommands(list []machine.Command) []machine.Command {
 func hasContent(d *machine.Definition) bool {
 	return len(d.Files)+len(d.Users)+len(d.Services.Enable)+len(d.Services.Disable)+len(d.Sysctl)+
 		len(d.Mounts)+len(d.Network)+len(d.Slim)+len(d.Run)+len(d.Hooks.Customize) > 0 ||
-		d.Hostname != "" || d.Timezone != "" || d.Locale != ""
+		d.Hostname != "" || d.Timezone != "" || d.Locale != "" || d.ChosenTime() != ""
 }
 
 // skipInitramfs: a container starts no kernel, so it needs no initramfs; and

@@ -97,7 +97,7 @@ func hashFile(path string) (string, error) {
 
 // contentDigest covers what the definition's keys put into the tree: the keys
 // themselves and every file that they name.
-func contentDigest(d *machine.Definition) (string, error) {
+func contentDigest(d *machine.Definition, class plan.Class) (string, error) {
 	contents := map[string]string{}
 	for i, f := range d.Files {
 		if f.From == nil || f.From.File == "" {
@@ -125,7 +125,14 @@ func contentDigest(d *machine.Definition) (string, error) {
 		}
 	}
 	return digest(filesForKey(d), usersForKey(d), d.Services, d.Hostname, d.Timezone, d.Locale, d.Sysctl,
-		d.Mounts, d.Network, d.Slim, hookCommands(d.Run), hookCommands(d.Hooks.Customize), d.State, d.Init, contents), nil
+		d.Mounts, d.Network, d.Slim, hookCommands(d.Run), hookCommands(d.Hooks.Customize), d.State, d.Init, choicesForKey(d, class), contents), nil
+}
+
+// choicesForKey covers who does the network, the resolver and the clock; the
+// last is not started in a container.
+func choicesForKey(d *machine.Definition, class plan.Class) []any {
+	clock := d.ChosenTime()
+	return []any{d.ChosenNetwork(), d.ChosenResolver(), clock, d.Time.Servers, clock != "" && class == plan.Container}
 }
 
 // filesForKey drops what is not content: host paths and positions.

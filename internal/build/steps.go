@@ -13,6 +13,7 @@ import (
 	"slipway/internal/apply"
 	"slipway/internal/distro"
 	"slipway/internal/machine"
+	"slipway/internal/plan"
 	"slipway/internal/sandbox"
 	"slipway/internal/store"
 	"slipway/internal/tree"
@@ -109,8 +110,8 @@ func (b *work) applyEnv(t *staged) apply.Env {
 		Secret: b.Secrets.get,
 		IDs:    b.Lock.Users,
 		Init:   knownInit(b.definition),
-		Family: b.definition.Family(),
-		Date:   b.Lock.Date.Unix(),
+		Family: b.definition.Family(), Container: b.Class == plan.Container,
+		Date: b.Lock.Date.Unix(),
 	}
 }
 

@@ -66,6 +66,9 @@ func (l *Lab) Announce(ctx context.Context, m Machine) (*Link, error) {
 	}
 	b := a.IPv4.As4()
 	m.IPv4, m.IPv6, m.Number = a.IPv4, a.IPv6, b[3]
+	if m.DHCP { // the lab's server knows IPv4 alone
+		m.IPv6 = netip.Addr{}
+	}
 	if m.MAC == "" {
 		m.MAC = a.MAC.String()
 	}

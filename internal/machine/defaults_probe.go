@@ -15,6 +15,7 @@ const (
 // fillProbes sets the defaults of the probes. Those without a name are named
 // after their kind.
 func (d *Definition) fillProbes() {
+	d.proveChoices()
 	var names []string
 	for _, p := range d.Probes {
 		names = append(names, p.Name)
@@ -66,7 +67,7 @@ func (p *Probe) Kind() string {
 	for kind, given := range map[string]bool{
 		"http": p.HTTP != nil, "tcp": p.TCP != nil, "udp": p.UDP != nil, "dns": p.DNS != nil, "tls": p.TLS != nil,
 		"ssh": p.SSH != nil, "login": p.Login != nil, "command": p.Command != "", "file": p.FileCheck != nil,
-		"unit": p.Unit != nil, "log": p.Log != nil, "port_closed": p.PortClosed != 0,
+		"unit": p.Unit != nil, "log": p.Log != nil, "port_closed": p.PortClosed != 0, "backend": p.Backend != nil,
 		"no_failed_units": p.NoFailedUnits, "updates": p.Updates != nil, "limit": p.Limit != nil,
 	} {
 		if given {
@@ -85,6 +86,8 @@ func (p *Probe) summary() string {
 		return fmt.Sprintf("tcp-%d", p.TCP.Port)
 	case "udp":
 		return fmt.Sprintf("udp-%d", p.UDP.Port)
+	case "backend":
+		return p.Backend.subject()
 	case "port_closed":
 		return fmt.Sprintf("port-%d-closed", p.PortClosed)
 	default:

@@ -96,7 +96,7 @@ type combination struct {
 // probeKinds are the keys of a probe of which exactly one is given.
 var probeKinds = []string{
 	"http", "tcp", "udp", "dns", "tls", "ssh", "login", "command", "file", "unit", "log",
-	"port_closed", "no_failed_units", "updates", "limit", "reboot",
+	"port_closed", "backend", "no_failed_units", "updates", "limit", "reboot",
 }
 
 var combinations = map[reflect.Type]combination{
@@ -107,12 +107,13 @@ var combinations = map[reflect.Type]combination{
 	reflect.TypeFor[Probe](): {one: probeKinds, needs: map[string][]string{
 		"stdout": {"command"}, "stderr": {"command"}, "contains": {"command"}, "exit": {"command"},
 	}},
-	reflect.TypeFor[LogProbe]():   {some: []string{"contains", "absent"}},
-	reflect.TypeFor[LimitProbe](): {some: []string{"memory", "disk", "size", "uptime"}},
-	reflect.TypeFor[SSHProbe]():   {needs: map[string][]string{"expect": {"command"}}},
-	reflect.TypeFor[Network]():    {some: []string{"dhcp", "address"}},
-	reflect.TypeFor[VMDisk]():     {one: []string{"size", "file"}},
-	reflect.TypeFor[Kernel]():     {needs: map[string][]string{"initrd": {"file"}}},
+	reflect.TypeFor[LogProbe]():     {some: []string{"contains", "absent"}},
+	reflect.TypeFor[LimitProbe]():   {some: []string{"memory", "disk", "size", "uptime"}},
+	reflect.TypeFor[SSHProbe]():     {needs: map[string][]string{"expect": {"command"}}},
+	reflect.TypeFor[BackendProbe](): {one: []string{"network", "resolver", "time"}, needs: map[string][]string{"asks": {"resolver"}}},
+	reflect.TypeFor[Network]():      {some: []string{"dhcp", "address"}},
+	reflect.TypeFor[VMDisk]():       {one: []string{"size", "file"}},
+	reflect.TypeFor[Kernel]():       {needs: map[string][]string{"initrd": {"file"}}},
 }
 
 // later are keys that come with later targets: known, refused, and told apart

@@ -147,6 +147,9 @@ func (d *Definition) fill(opt Options) {
 	}
 	if d.Netboot != nil && len(d.Network) == 0 && !strings.HasPrefix(d.Init, "/") { // on the network, but nothing says how
 		d.Network = []Network{{Match: "en* eth* host0", DHCP: true}}
+		if d.Family() == "apk" { // whose ifup takes no patterns
+			d.Network[0].Match = "eth0"
+		}
 	}
 	d.fillProbes()
 }

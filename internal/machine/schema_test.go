@@ -28,6 +28,9 @@ func TestKeysAreDocumented(t *testing.T) {
 					text += need + "\n"
 				}
 			}
+			if k.Key == "network_backend" || k.Key == "resolver" {
+				text += "network: [{match: eth0, dhcp: true}]\n"
+			}
 			if _, err := define(t, text); err != nil {
 				t.Errorf("the example of %s: %v", k.Key, err)
 			}

@@ -10,49 +10,52 @@ package machine
 // that this field's mapping must have), path:"host" (made absolute) and remove
 // ("-name" entries are understood).
 type Definition struct {
-	Slipway      string            `yaml:"slipway" check:"format" example:"v1" doc:"Version of the definition format."`
-	Name         string            `yaml:"name" check:"label" example:"web" doc:"Name of the machine, a host label. A running machine is addressed by it."`
-	System       string            `yaml:"system" check:"system" example:"debian/trixie" doc:"Distribution and release; linux for any other, with its root archive in from."`
-	Arch         string            `yaml:"arch" check:"arch" default:"the host's" example:"amd64" doc:"Architecture, by its Debian name."`
-	Board        string            `yaml:"board" check:"board" example:"rock64" doc:"Board that the machine is for: one that slipway knows (slipway schema lists them), or the path of a file like theirs, which is merged below this one."`
-	Include      []string          `yaml:"include" check:"hostpath" path:"host" example:"[base.yaml]" doc:"Definition files that are merged below this one: mappings merge, lists append, other values give way to this file's."`
-	Replace      []string          `yaml:"replace" example:"[packages]" doc:"Keys (dotted) whose value in this file stands alone instead of being merged."`
-	When         []Condition       `yaml:"when" example:"[{system: \"alpine/*\", packages: [nginx]}]" doc:"Conditional parts: the selectors system, arch, name and init (shell patterns, one or a list) must all match; then the rest is merged above this file."`
-	Init         string            `yaml:"init" check:"init" default:"auto" example:"systemd" doc:"The first process: auto (the distribution's own), systemd, openrc, busybox, none (nothing is implied), or the absolute path of a program."`
-	Base         string            `yaml:"base" check:"base" default:"the family's: minbase, alpine-base" example:"essential" doc:"The family's base set; for deb: essential, apt, required, minbase, buildd, important or standard; for apk: alpine-base, minirootfs or empty."`
-	Packages     []string          `yaml:"packages" check:"package" path:"deb" remove:"true" default:"none" example:"[nginx-light, \"curl=8.*\", \"git/trixie-backports\", ./local.deb]" doc:"Packages: a name, name=version (patterns allowed), name/suite (for apk: name/tag), what else the family's tools take (\"so:libssl.so.3\", \"nginx~1.24\", \"!mdev-conf\"), or the path of a local package. \"-name\" removes one that an included file lists."`
-	Recommends   bool              `yaml:"recommends" default:"false" example:"true" doc:"Install recommended packages too."`
-	Repositories []Repository      `yaml:"repositories" default:"none" doc:"Further archives, in the family's own terms. Security and updates are always on."`
-	Components   []string          `yaml:"components" check:"word" default:"[main]; Ubuntu's: [main, universe]" example:"[main, non-free-firmware]" doc:"Components of the distribution's own archive (deb)."`
-	Mirror       Mirror            `yaml:"mirror" default:"the host's, if it runs the same distribution, else the official address" example:"http://ftp.debian.org/debian" doc:"Where packages are fetched from; none: only the repositories."`
-	Sources      Mirror            `yaml:"sources" default:"the official address" doc:"What the machine's own package manager is told to use."`
-	Debconf      map[string]string `yaml:"debconf" keycheck:"question" default:"none" example:"{postfix/main_mailer_type: \"Local only\"}" doc:"Answers to debconf questions, owner/question: value."`
-	Files        []File            `yaml:"files" default:"none" doc:"Files and folders put into the tree."`
-	Users        []User            `yaml:"users" default:"none" doc:"Accounts made at build time."`
-	Services     Services          `yaml:"services" doc:"What init starts."`
-	Hostname     string            `yaml:"hostname" check:"hostname" default:"unset" example:"web" doc:"Host name written into the tree."`
-	Timezone     string            `yaml:"timezone" check:"timezone" default:"the distribution's" example:"Europe/Zurich" doc:"Time zone by its IANA name."`
-	Locale       string            `yaml:"locale" check:"locale" default:"the distribution's" example:"C.UTF-8" doc:"System locale."`
-	Sysctl       map[string]string `yaml:"sysctl" keycheck:"sysctl" default:"none" example:"{net.ipv4.ip_forward: 1}" doc:"Kernel settings applied at start."`
-	Mounts       []Mount           `yaml:"mounts" default:"none" doc:"Lines of the machine's fstab."`
-	Network      []Network         `yaml:"network" default:"none; DHCP with netboot" doc:"Configuration of the machine's interfaces."`
-	Run          []Command         `yaml:"run" default:"none" example:"[nginx -t]" doc:"Commands run in the machine at build time, in order, without network unless asked."`
-	Hooks        Hooks             `yaml:"hooks" doc:"Commands at fixed moments of a build."`
-	State        []string          `yaml:"state" check:"statepath" remove:"true" default:"none" example:"[/var/lib/data]" doc:"Folders of the machine that survive rebuilds."`
-	Kernel       []Kernel          `yaml:"kernel" default:"{package: auto}" example:"{package: auto, cmdline: [quiet]}" doc:"Kernel of the machine; a mapping, or a list of them for a menu. Containers have none."`
-	Disk         Disk              `yaml:"disk" doc:"Layout of the machine's disk."`
-	Boot         Boot              `yaml:"boot" doc:"How the machine boots."`
-	VM           VM                `yaml:"vm" doc:"What only virtual machines need."`
-	Netboot      *Netboot          `yaml:"netboot" example:"{mode: ram, match: {mac: \"52:54:00:04:04:03\"}}" doc:"How the machine starts and is installed over the network."`
-	Shares       []Share           `yaml:"shares" default:"none" example:"[{host: ./shared, path: /srv/shared}]" doc:"Folders of the host shown in the machine; several machines may share one."`
-	From         *From             `yaml:"from" example:"./rootfs.tar.xz" doc:"Root archive (.tar, .tar.gz, .tar.xz, .tar.zst) that takes the place of base and packages; or the disk image of a stock cloud system to start, instead of building one."`
-	Slim         []string          `yaml:"slim" check:"slim" remove:"true" default:"none" example:"[docs, man, locales, apt_lists]" doc:"What is left out of the tree: docs (but copyright files), man, info, locales (but C and the machine's own), apt_lists."`
-	MaxSize      Size              `yaml:"max_size" default:"none" example:"400M" doc:"Largest size of the tree's files; more is an error that names the largest."`
-	Container    Container         `yaml:"container" doc:"What only the container target needs."`
-	Ports        []Port            `yaml:"ports" default:"none" example:"[\"8080:80\"]" doc:"Host ports that reach the machine: host:machine or address:host:machine, with /udp for UDP."`
-	Outside      bool              `yaml:"outside" default:"false" example:"true" doc:"May the running machine reach beyond the lab."`
-	Restart      string            `yaml:"restart" check:"restart" default:"never" example:"on-failure" doc:"What happens when the machine ends by itself: never, on-failure or always."`
-	Probes       []Probe           `yaml:"probes" default:"none" doc:"Checks of the running machine, which make the proof."`
+	Slipway        string            `yaml:"slipway" check:"format" example:"v1" doc:"Version of the definition format."`
+	Name           string            `yaml:"name" check:"label" example:"web" doc:"Name of the machine, a host label. A running machine is addressed by it."`
+	System         string            `yaml:"system" check:"system" example:"debian/trixie" doc:"Distribution and release; linux for any other, with its root archive in from."`
+	Arch           string            `yaml:"arch" check:"arch" default:"the host's" example:"amd64" doc:"Architecture, by its Debian name."`
+	Board          string            `yaml:"board" check:"board" example:"rock64" doc:"Board that the machine is for: one that slipway knows (slipway schema lists them), or the path of a file like theirs, which is merged below this one."`
+	Include        []string          `yaml:"include" check:"hostpath" path:"host" example:"[base.yaml]" doc:"Definition files that are merged below this one: mappings merge, lists append, other values give way to this file's."`
+	Replace        []string          `yaml:"replace" example:"[packages]" doc:"Keys (dotted) whose value in this file stands alone instead of being merged."`
+	When           []Condition       `yaml:"when" example:"[{system: \"alpine/*\", packages: [nginx]}]" doc:"Conditional parts: the selectors system, arch, name and init (shell patterns, one or a list) must all match; then the rest is merged above this file."`
+	Init           string            `yaml:"init" check:"init" default:"auto" example:"systemd" doc:"The first process: auto (the distribution's own), systemd, openrc, busybox, none (nothing is implied), or the absolute path of a program."`
+	Base           string            `yaml:"base" check:"base" default:"the family's: minbase, alpine-base" example:"essential" doc:"The family's base set; for deb: essential, apt, required, minbase, buildd, important or standard; for apk: alpine-base, minirootfs or empty."`
+	Packages       []string          `yaml:"packages" check:"package" path:"deb" remove:"true" default:"none" example:"[nginx-light, \"curl=8.*\", \"git/trixie-backports\", ./local.deb]" doc:"Packages: a name, name=version (patterns allowed), name/suite (for apk: name/tag), what else the family's tools take (\"so:libssl.so.3\", \"nginx~1.24\", \"!mdev-conf\"), or the path of a local package. \"-name\" removes one that an included file lists."`
+	Recommends     bool              `yaml:"recommends" default:"false" example:"true" doc:"Install recommended packages too."`
+	Repositories   []Repository      `yaml:"repositories" default:"none" doc:"Further archives, in the family's own terms. Security and updates are always on."`
+	Components     []string          `yaml:"components" check:"word" default:"[main]; Ubuntu's: [main, universe]" example:"[main, non-free-firmware]" doc:"Components of the distribution's own archive (deb)."`
+	Mirror         Mirror            `yaml:"mirror" default:"the host's, if it runs the same distribution, else the official address" example:"http://ftp.debian.org/debian" doc:"Where packages are fetched from; none: only the repositories."`
+	Sources        Mirror            `yaml:"sources" default:"the official address" doc:"What the machine's own package manager is told to use."`
+	Debconf        map[string]string `yaml:"debconf" keycheck:"question" default:"none" example:"{postfix/main_mailer_type: \"Local only\"}" doc:"Answers to debconf questions, owner/question: value."`
+	Files          []File            `yaml:"files" default:"none" doc:"Files and folders put into the tree."`
+	Users          []User            `yaml:"users" default:"none" doc:"Accounts made at build time."`
+	Services       Services          `yaml:"services" doc:"What init starts."`
+	Hostname       string            `yaml:"hostname" check:"hostname" default:"unset" example:"web" doc:"Host name written into the tree."`
+	Timezone       string            `yaml:"timezone" check:"timezone" default:"the distribution's" example:"Europe/Zurich" doc:"Time zone by its IANA name."`
+	Locale         string            `yaml:"locale" check:"locale" default:"the distribution's" example:"C.UTF-8" doc:"System locale."`
+	Sysctl         map[string]string `yaml:"sysctl" keycheck:"sysctl" default:"none" example:"{net.ipv4.ip_forward: 1}" doc:"Kernel settings applied at start."`
+	Mounts         []Mount           `yaml:"mounts" default:"none" doc:"Lines of the machine's fstab."`
+	Network        []Network         `yaml:"network" default:"none; DHCP with netboot" doc:"Configuration of the machine's interfaces."`
+	NetworkBackend string            `yaml:"network_backend" check:"netbackend" default:"auto" example:"networkmanager" doc:"Which program configures the interfaces: networkd, ifupdown (on Alpine ifupdown-ng), networkmanager or busybox (its ifup); auto: what the init and the packages suggest."`
+	Resolver       string            `yaml:"resolver" check:"resolver" default:"auto" example:"resolved" doc:"Who writes /etc/resolv.conf: resolved (systemd-resolved), resolvconf, or static (a file with the name servers of network); auto: the backend as it comes."`
+	Time           Time              `yaml:"time" example:"{service: chrony, servers: [ntp.example.org]}" doc:"Who keeps the machine's clock right. In containers it is the host's, and no service is started."`
+	Run            []Command         `yaml:"run" default:"none" example:"[nginx -t]" doc:"Commands run in the machine at build time, in order, without network unless asked."`
+	Hooks          Hooks             `yaml:"hooks" doc:"Commands at fixed moments of a build."`
+	State          []string          `yaml:"state" check:"statepath" remove:"true" default:"none" example:"[/var/lib/data]" doc:"Folders of the machine that survive rebuilds."`
+	Kernel         []Kernel          `yaml:"kernel" default:"{package: auto}" example:"{package: auto, cmdline: [quiet]}" doc:"Kernel of the machine; a mapping, or a list of them for a menu. Containers have none."`
+	Disk           Disk              `yaml:"disk" doc:"Layout of the machine's disk."`
+	Boot           Boot              `yaml:"boot" doc:"How the machine boots."`
+	VM             VM                `yaml:"vm" doc:"What only virtual machines need."`
+	Netboot        *Netboot          `yaml:"netboot" example:"{mode: ram, match: {mac: \"52:54:00:04:04:03\"}}" doc:"How the machine starts and is installed over the network."`
+	Shares         []Share           `yaml:"shares" default:"none" example:"[{host: ./shared, path: /srv/shared}]" doc:"Folders of the host shown in the machine; several machines may share one."`
+	From           *From             `yaml:"from" example:"./rootfs.tar.xz" doc:"Root archive (.tar, .tar.gz, .tar.xz, .tar.zst) that takes the place of base and packages; or the disk image of a stock cloud system to start, instead of building one."`
+	Slim           []string          `yaml:"slim" check:"slim" remove:"true" default:"none" example:"[docs, man, locales, apt_lists]" doc:"What is left out of the tree: docs (but copyright files), man, info, locales (but C and the machine's own), apt_lists."`
+	MaxSize        Size              `yaml:"max_size" default:"none" example:"400M" doc:"Largest size of the tree's files; more is an error that names the largest."`
+	Container      Container         `yaml:"container" doc:"What only the container target needs."`
+	Ports          []Port            `yaml:"ports" default:"none" example:"[\"8080:80\"]" doc:"Host ports that reach the machine: host:machine or address:host:machine, with /udp for UDP."`
+	Outside        bool              `yaml:"outside" default:"false" example:"true" doc:"May the running machine reach beyond the lab."`
+	Restart        string            `yaml:"restart" check:"restart" default:"never" example:"on-failure" doc:"What happens when the machine ends by itself: never, on-failure or always."`
+	Probes         []Probe           `yaml:"probes" default:"none" doc:"Checks of the running machine, which make the proof."`
 
 	// File is the absolute path of the file that was loaded. Include holds
 	// the absolute paths of the files merged below it, lowest first; Board,
@@ -164,6 +167,12 @@ type Network struct {
 	// Gateway6 is beside Gateway because a machine may have one of each family.
 	Gateway6 string `yaml:"gateway6" check:"ip" example:"2001:db8::1" doc:"Default gateway of IPv6, beside one of IPv4."`
 	Bond     *Bond  `yaml:"bond" doc:"Make the interface that match names out of several."`
+}
+
+// Time says who keeps the machine's clock right.
+type Time struct {
+	Service string   `yaml:"service" check:"timeservice" default:"auto" example:"chrony" doc:"The service: timesyncd, chrony, openntpd, ntpd (busybox's) or none; auto: with servers, the family's own."`
+	Servers []string `yaml:"servers" check:"host" default:"the package's" example:"[ntp.example.org]" doc:"Time servers, by name or address, in place of those that the package brings."`
 }
 
 // Bond joins interfaces into one.

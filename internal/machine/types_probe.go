@@ -26,6 +26,7 @@ type Probe struct {
 	Unit          *UnitProbe    `yaml:"unit" example:"nginx.service" doc:"Look at a service of the init system; a name that must be active, or a mapping."`
 	Log           *LogProbe     `yaml:"log" doc:"Look for text in the machine's log or in a file."`
 	PortClosed    int           `yaml:"port_closed" check:"port" example:"25" doc:"A TCP port that must not answer."`
+	Backend       *BackendProbe `yaml:"backend" doc:"The chosen program, and no other, does the network, the resolver or the clock. A choice brings this probe with it."`
 	NoFailedUnits bool          `yaml:"no_failed_units" check:"true" example:"true" doc:"No service of the init system has failed."`
 	Updates       *UpdatesProbe `yaml:"updates" example:"true" doc:"The security archive is configured, and no update is pending as of the lock's date."`
 	Reboot        int           `yaml:"reboot" check:"positive" example:"3" doc:"Cold boots, one after the other; after each of them all probes before this one hold again."`
@@ -101,6 +102,14 @@ type FileProbe struct {
 type UnitProbe struct {
 	Name  string `yaml:"name" required:"true" check:"unit" example:"nginx.service" doc:"Name of the service."`
 	State string `yaml:"state" check:"unitstate" default:"active" example:"inactive" doc:"Expected state: active, inactive, failed, activating, deactivating or reloading."`
+}
+
+// BackendProbe checks who does the network, the resolver or the clock.
+type BackendProbe struct {
+	Network  string `yaml:"network" check:"netchoice" example:"networkmanager" doc:"It runs, no other does, and it has given an interface an address."`
+	Resolver string `yaml:"resolver" check:"resolvedby" example:"resolved" doc:"/etc/resolv.conf is as it makes it."`
+	Asks     string `yaml:"asks" check:"dnsname" default:"none" example:"example.org" doc:"With resolver: a name that the machine must be able to resolve."`
+	Time     string `yaml:"time" check:"timekeeper" example:"chrony" doc:"It runs and no other does; in a container none does."`
 }
 
 // LogProbe looks for text in the machine's log (journal or syslog) or in a file.

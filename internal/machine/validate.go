@@ -34,6 +34,7 @@ func (v *validator) validate() {
 	v.state()
 	v.mounts()
 	v.networks()
+	v.choices()
 	v.binds()
 	v.ports()
 	v.booting()

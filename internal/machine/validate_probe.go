@@ -83,7 +83,7 @@ func (v *validator) fileProbe(key string, f *FileProbe) {
 // impossible says why a probe has no way in on this machine, "" if it has one.
 func (v *validator) impossible(p Probe) string {
 	init := v.d.InitSystem()
-	needsUnits := p.Unit != nil || p.NoFailedUnits || p.Log != nil && p.Log.Unit != ""
+	needsUnits := p.Unit != nil || p.NoFailedUnits || p.Backend != nil && p.Backend.Time != "" || p.Log != nil && p.Log.Unit != ""
 	switch {
 	case needsUnits && init != "systemd" && init != "openrc" && init != "":
 		return fmt.Sprintf("init: %s has no services to look at", init)

@@ -37,6 +37,7 @@ var kinds = []kind{
 	{"unit", func(p *machine.Probe) bool { return p.Unit != nil }, byExec, newUnit},
 	{"log", func(p *machine.Probe) bool { return p.Log != nil }, byExec, newLog},
 	{"port_closed", func(p *machine.Probe) bool { return p.PortClosed != 0 }, byNetwork, newPortClosed},
+	{"backend", func(p *machine.Probe) bool { return p.Backend != nil }, byExec, newBackend},
 	{"no_failed_units", func(p *machine.Probe) bool { return p.NoFailedUnits }, byExec, newNoFailedUnits},
 	{"updates", func(p *machine.Probe) bool { return p.Updates != nil }, byExec | byPending, newUpdates},
 	{"limit", func(p *machine.Probe) bool { return p.Limit != nil }, byUsage, newLimit},

@@ -56,13 +56,29 @@ func (f *Family) Implied(d *machine.Definition, class plan.Class) []distro.Impli
 	if d.NeedsLocales() {
 		l.Add("musl-locales", "locale")
 	}
-	if len(d.Network) > 0 {
-		l.Add("ifupdown-ng", "network")
-	}
+	impliedChoices(l, d)
 	if class == plan.Bootable {
 		impliedKernels(l, d)
 	}
 	return l.All()
+}
+
+// impliedChoices brings who does the network and the clock. busybox can do both;
+// its ntpd has its service in a package of its own.
+func impliedChoices(l *distro.ImpliedList, d *machine.Definition) {
+	switch d.ChosenNetwork() {
+	case "ifupdown":
+		l.Add("ifupdown-ng", "network")
+	case "busybox": // an empty package, which keeps OpenRC from bringing the other
+		l.Add("busybox-ifupdown", "network_backend")
+	}
+	switch service := d.ChosenTime(); service {
+	case "ntpd":
+		l.Add("busybox-openrc", "time")
+	case "chrony", "openntpd":
+		l.Add(service, "time")
+		l.Add(service+"-openrc", "time")
+	}
 }
 
 // impliedUsers: who may become root does so by doas, Alpine's way, unless the

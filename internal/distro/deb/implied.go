@@ -31,6 +31,8 @@ func implied(d *machine.Definition, class plan.Class) []distro.Implied {
 		l.Add("locales", "locale")
 	}
 	impliedNetwork(l, d, class)
+	impliedResolver(l, d, class)
+	impliedTime(l, d)
 	if class == plan.Bootable {
 		impliedKernels(l, d)
 		impliedLoaders(l, d)
@@ -108,23 +110,5 @@ func impliedUsers(l *distro.ImpliedList, d *machine.Definition) {
 		if u.Sudo != "" {
 			l.Add("sudo", "users.sudo")
 		}
-	}
-}
-
-// impliedNetwork brings what configures interfaces. The resolver that turns leases
-// into name servers is a package of its own in Debian; a container's name
-// servers come at start.
-func impliedNetwork(l *distro.ImpliedList, d *machine.Definition, class plan.Class) {
-	if len(d.Network) == 0 {
-		return
-	}
-	switch d.Init {
-	case "", "auto", "systemd":
-		l.Add("systemd", "network")
-		if class != plan.Container && !namingOf(d).whole(d) {
-			l.Add("systemd-resolved", "network")
-		}
-	default:
-		l.Add("ifupdown", "network")
 	}
 }

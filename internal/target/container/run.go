@@ -56,6 +56,7 @@ func (b *body) Start() (_ supervisor.Run, err error) {
 	}
 	b.Reached("container")
 	r.link, err = b.Attach(func(ctx context.Context, l *lab.Lab, m lab.Machine) (*lab.Link, error) {
+		m.DHCP = b.Spec.Definition.Configures(lab.Interface)
 		return l.AttachPID(ctx, r.PID(), m)
 	})
 	if err != nil {

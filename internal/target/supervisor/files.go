@@ -12,7 +12,7 @@ func (s *supervisor) runtimeFiles(link *Attachment) []wire.File {
 		{Path: "/etc/hostname", Content: name + "\n", Mode: 0o644},
 		{Path: "/etc/hosts", Content: hostsLines(name, link), Mode: 0o644, Append: true},
 	}
-	if link != nil && link.resolv != "" {
+	if link != nil && link.resolv != "" && s.Spec.Definition.ChosenResolver() == "" {
 		files = append(files, wire.File{Path: "/etc/resolv.conf", Content: link.resolv, Mode: 0o644})
 	}
 	return files
