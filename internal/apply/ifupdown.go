@@ -3,9 +3,11 @@ package apply
 import (
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slipway/internal/machine"
@@ -19,7 +21,7 @@ func (j *job) ifupdown() error {
 		if j.busyboxHas("ifup") && !j.def.FromTarball() {
 			return fmt.Errorf("the machine's ifup is busybox's; add the package ifupdown-ng, or write network_backend: busybox")
 		}
-		return j.alpineInterfaces()
+		return j.alpineInterfaces(stanzas)
 	}
 	if !j.hasProgram("ifup") {
 		return fmt.Errorf("the machine has no ifup; add the package ifupdown")
@@ -46,12 +48,12 @@ func (j *job) busyboxIfup() error {
 	if !j.busyboxHas("ifup") {
 		return fmt.Errorf("the machine's ifup is not busybox's; take the package that brings another (ifupdown-ng) out")
 	}
-	return j.alpineInterfaces()
+	return j.alpineInterfaces(busyboxStanzas)
 }
 
 // alpineInterfaces writes the one file that Alpine's tools know, and has it
 // read at boot. Its ifups take no patterns.
-func (j *job) alpineInterfaces() error {
+func (j *job) alpineInterfaces(stanzas func(string, machine.Network) string) error {
 	if !j.hasProgram("ifup") {
 		return fmt.Errorf("the machine has no ifup; add the package ifupdown-ng")
 	}
@@ -120,6 +122,24 @@ func stanzas(name string, n machine.Network) string {
 		}
 		b.WriteString(more)
 		more = ""
+	}
+	return b.String()
+}
+
+// busyboxStanzas have the mask in a line of its own: without it busybox passes
+// the whole stanza over. That of IPv4 must have dots.
+func busyboxStanzas(name string, n machine.Network) string {
+	var b strings.Builder
+	for line := range strings.Lines(stanzas(name, n)) {
+		if address, ok := strings.CutPrefix(line, "\taddress "); ok {
+			p := netip.MustParsePrefix(strings.TrimSpace(address))
+			mask := strconv.Itoa(p.Bits())
+			if p.Addr().Is4() {
+				mask = net.IP(net.CIDRMask(p.Bits(), 32)).String()
+			}
+			line = fmt.Sprintf("\taddress %s\n\tnetmask %s\n", p.Addr(), mask)
+		}
+		b.WriteString(line)
 	}
 	return b.String()
 }
