@@ -79,19 +79,18 @@ func (j *job) alpineInterfaces(stanzas func(string, machine.Network) string) err
 	return j.symlink("/etc/init.d/networking", "/etc/runlevels/boot/networking", attr{mode: 0o777})
 }
 
-// debianStanzas configure what an item matches. A pattern stands for the
-// interfaces that are there when ifup runs; they all take the logical name.
+// debianStanzas configure what an item matches. With several names, or a
+// pattern, that is the interfaces that are there when ifup runs; they all take
+// the logical name, and those that are not there are no error.
 func debianStanzas(logical string, n machine.Network) string {
 	var b strings.Builder
-	if !anyPattern(n) {
-		for _, name := range strings.Fields(n.Match) {
-			fmt.Fprintf(&b, "auto %s\n%s", name, stanzas(name, n))
-		}
-		return b.String()
+	words := strings.Fields(n.Match)
+	if len(words) == 1 && !isPattern(words[0]) {
+		return fmt.Sprintf("auto %s\n%s", words[0], stanzas(words[0], n))
 	}
 	b.WriteString("auto")
-	for _, word := range strings.Fields(n.Match) {
-		fmt.Fprintf(&b, " /%s=%s", word, logical) // names too: an absent one is then no error
+	for _, word := range words {
+		fmt.Fprintf(&b, " /%s=%s", word, logical)
 	}
 	b.WriteString("\n" + stanzas(logical, n))
 	return b.String()

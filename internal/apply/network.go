@@ -71,11 +71,6 @@ func validNetwork(n machine.Network) error {
 // isPattern tells whether a word of match stands for more than one name.
 func isPattern(word string) bool { return strings.ContainsAny(word, "*?[") }
 
-// anyPattern tells whether match has such a word.
-func anyPattern(n machine.Network) bool {
-	return slices.ContainsFunc(strings.Fields(n.Match), isPattern)
-}
-
 // byFamily splits addresses into those of IPv4 and IPv6.
 func byFamily(list []string) (v4, v6 []string) {
 	for _, a := range list {

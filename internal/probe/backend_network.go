@@ -151,7 +151,7 @@ func routeOf(name, line string) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	var a [4]byte
-	binary.LittleEndian.PutUint32(a[:], uint32(destination)) // as the kernel of a PC prints it
+	binary.LittleEndian.PutUint32(a[:], uint32(destination)) // the kernel prints its own order of bytes
 	bits := 0
 	for m := mask; m != 0; m &= m - 1 {
 		bits++

@@ -135,7 +135,8 @@ func TestNoFailedUnits(t *testing.T) {
 // The scripts are tried against the shell and programs of this host.
 func TestScriptsAreValid(t *testing.T) {
 	t.Parallel()
-	for name, script := range map[string]string{"stat": statScript, "unit": unitScript, "failed": failedScript, "log": logScript, "updates": updatesScript} {
+	for name, script := range map[string]string{"stat": statScript, "unit": unitScript, "failed": failedScript, "log": logScript, "updates": updatesScript,
+		"network": networkScript, "resolver": resolverScript, "clock": clockScript} {
 		if out, err := exec.Command("/bin/sh", "-n", "-c", script).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}

@@ -55,6 +55,10 @@ var elsewhere = map[string]string{
 	"hooks":    "use run, whose commands run at the end of the installation",
 	"from":     "a stock image is not installed",
 	"sources":  "write it with files",
+
+	"network_backend": "an installed system has its installer's own; choose it in slipway's image (netboot.mode: install without installer)",
+	"resolver":        "name the name servers in network.dns",
+	"time":            "list the service in packages, and write its configuration with files",
 }
 
 func (r *refusals) err() error { return r.problems.Err() }
