@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,6 @@ type prover struct {
 	reach   probe.Reach
 	settled func(context.Context) bool // init has reached its goal
 	pace    time.Duration              // between attempts
-	say     func(format string, args ...any)
 }
 
 // proverLife is how long it tries to be heard.
@@ -104,8 +104,9 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // initSettled tells whether init has reached its goal, for the inits that tell.
 func initSettled(ctx context.Context) bool {
+	program, _ := os.Readlink("/proc/1/exe")
 	switch {
-	case isDir("/run/systemd/system"):
+	case isDir("/run/systemd/system"), filepath.Base(program) == "systemd":
 		out, _ := exec.CommandContext(ctx, "systemctl", "is-system-running").Output()
 		return slices.Contains([]string{"running", "degraded"}, strings.TrimSpace(string(out)))
 	case isDir("/run/openrc"):

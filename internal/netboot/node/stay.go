@@ -119,7 +119,7 @@ func stayAndProve() error {
 	}
 	p := &prover{
 		key: key, srv: srv, version: s.Version, reach: inside{srv.base.Hostname()},
-		settled: initSettled, pace: 2 * time.Second, say: func(string, ...any) {},
+		settled: initSettled, pace: 2 * time.Second,
 	}
 	return p.run(context.Background())
 }
