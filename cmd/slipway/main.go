@@ -11,6 +11,7 @@ import (
 	_ "slipway/internal/netboot/rehearse" // the target netboot
 	"syscall"
 
+	"slipway/internal/build"
 	"slipway/internal/sandbox"
 )
 
@@ -21,6 +22,7 @@ func main() {
 		debug.SetGCPercent(50)
 	}
 	sandbox.Main() // a re-executed worker or supervisor never returns from here
+	build.DelayCollector()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	env := &Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	code := Run(ctx, env, os.Args[1:])

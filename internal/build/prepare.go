@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"slipway/internal/distro"
@@ -124,7 +123,7 @@ func (b *Builder) choose(ctx context.Context, family distro.Family, p *Prepared,
 		step := b.Progress.Step("resolve packages")
 		choice, err := family.Choose(ctx, r)
 		step.Done(err)
-		debug.FreeOSMemory() // the indexes are needed no more, and nothing else is as large
+		freeIndexes()
 		return choice, err
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ type supply struct {
 	offline bool
 	fetched atomic.Int64
 	reused  int
-	kept    map[string]bool // files that were in the store before
+	kept    map[string]bool // files that were in the store before this run
 }
 
 // run fetches what is missing while it decompresses what has come.
@@ -89,7 +89,7 @@ func (s *supply) split(need []plan.Package) (fetched map[string]chan struct{}, a
 		fetched[pkg.SHA256] = make(chan struct{})
 		if s.b.Store.HasObject(s.family.Name(), pkg.SHA256) {
 			s.reused++
-			s.kept[pkg.SHA256] = true
+			s.kept[pkg.SHA256] = !s.b.Store.Added(s.family.Name(), pkg.SHA256)
 			close(fetched[pkg.SHA256])
 			continue
 		}

@@ -33,6 +33,7 @@ type work struct {
 }
 
 func runWorker(ctx context.Context, w *sandbox.Worker) error {
+	DelayCollector()
 	b := &work{ctx: ctx, worker: w, known: newKnownFiles()}
 	if err := w.Args(&b.job); err != nil {
 		return err

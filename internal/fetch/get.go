@@ -1,11 +1,15 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 )
+
+// maxGrown is how much memory is taken at the word of a server.
+const maxGrown = 16 << 20
 
 // Condition is what an earlier answer said of itself; with it a server may
 // answer that nothing has changed.
@@ -78,7 +82,10 @@ func (f *Fetcher) getOnce(ctx context.Context, url string, limit int64, conditio
 	default:
 		return nil, newStatusError(response)
 	}
-	document.Body, err = io.ReadAll(io.LimitReader(response.Body, limit+1))
+	var body bytes.Buffer
+	body.Grow(int(min(max(response.ContentLength, 0), limit, maxGrown)) + bytes.MinRead)
+	_, err = body.ReadFrom(io.LimitReader(response.Body, limit+1))
+	document.Body = body.Bytes()
 	if err != nil {
 		return nil, stalled(err, response.Request.Context(), f.stall())
 	}

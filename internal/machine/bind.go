@@ -2,7 +2,6 @@ package machine
 
 import (
 	"reflect"
-	"regexp"
 	"strings"
 )
 
@@ -10,10 +9,10 @@ import (
 const bindPattern = `^[^~:\n][^:\n]*:/[^:\n]*(:(ro|rw))?$`
 
 var (
-	bindRule     = regexp.MustCompile(bindPattern)
-	portRule     = regexp.MustCompile(portPattern)
-	durationRule = regexp.MustCompile(durationPattern)
-	sizeRule     = regexp.MustCompile(sizePattern)
+	bindRule     = newPattern(bindPattern)
+	portRule     = newPattern(portPattern)
+	durationRule = newPattern(durationPattern)
+	sizeRule     = newPattern(sizePattern)
 )
 
 // setBind reads "host:inside[:ro]".

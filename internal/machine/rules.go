@@ -2,20 +2,19 @@ package machine
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 // rule is a named check of one scalar: what the tags check and keycheck name.
 // The JSON Schema states the same rule, so that both agree.
 type rule struct {
-	want     string         // completes "want ..."
-	pattern  string         // of text
-	enum     []string       // of text
-	min, max int            // of numbers; max 0: none
-	above    bool           // of numbers: more than min
-	only     bool           // of true or false: it must be true
-	compiled *regexp.Regexp // of pattern
+	want     string       // completes "want ..."
+	pattern  string       // of text
+	enum     []string     // of text
+	min, max int          // of numbers; max 0: none
+	above    bool         // of numbers: more than min
+	only     bool         // of true or false: it must be true
+	compiled *lazyPattern // of pattern
 	hint     func(text string) string
 }
 
@@ -29,7 +28,7 @@ func (r *rule) accepts(text string) bool {
 		}
 		return false
 	}
-	return r.compiled == nil || r.compiled.MatchString(text)
+	return r.pattern == "" || r.compiled.MatchString(text)
 }
 
 // in tells whether a number obeys the rule.
@@ -154,7 +153,7 @@ var rules = map[string]*rule{
 func init() {
 	for _, r := range rules {
 		if r.pattern != "" {
-			r.compiled = regexp.MustCompile(r.pattern)
+			r.compiled = newPattern(r.pattern)
 		}
 	}
 }

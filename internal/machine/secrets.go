@@ -2,43 +2,42 @@ package machine
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 // secretShapes are texts that are secrets wherever they stand.
 var secretShapes = []struct {
 	what    string
-	pattern *regexp.Regexp
+	pattern *lazyPattern
 }{
-	{"a private key", regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----`)},
-	{"an age key", regexp.MustCompile(`AGE-SECRET-KEY-1[0-9A-Z]{20,}`)},
-	{"an AWS access key", regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b`)},
-	{"a GitHub token", regexp.MustCompile(`\b(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})`)},
-	{"a GitLab token", regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20,}`)},
-	{"a Slack token", regexp.MustCompile(`\bxox[abeoprs]-[A-Za-z0-9-]{10,}`)},
-	{"a payment key", regexp.MustCompile(`\b[sr]k_live_[A-Za-z0-9]{16,}`)},
-	{"an API key", regexp.MustCompile(`\b(AIza[0-9A-Za-z_-]{35}|npm_[A-Za-z0-9]{36}|hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,})`)},
-	{"a JSON web token", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.`)},
-	{"a password hash", regexp.MustCompile(`\$(1|2[abxy]|5|6|7|y|gy|apr1|argon2id?|pbkdf2-sha(256|512))\$[./A-Za-z0-9,=$+-]{8,}`)},
-	{"a WireGuard key", regexp.MustCompile(`(?i)\b(privatekey|presharedkey)\s*=\s*[A-Za-z0-9+/]{42,43}=`)},
-	{"a password in an address", regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^/\s:@]+:[^@\s/$<{*]+@`)},
-	{"a password", regexp.MustCompile(`(?i)\b(identified\s+by|password)\s+'[^'$<{]+'`)},
-	{"a password", regexp.MustCompile(`\b(echo|printf)\s+(-[a-z]+\s+)*['"]?[a-z_][a-z0-9_-]*:[^\s'"|$]+['"]?\s*\|\s*(\S*/)?chpasswd`)},
-	{"a password", regexp.MustCompile(`<<<\s*['"]?[a-z_][a-z0-9_-]*:[^\s'"|$]+`)},
-	{"an access token", regexp.MustCompile(`(?i)authorization:\s*(bearer|basic)\s+[A-Za-z0-9+/._=-]{8,}`)},
+	{"a private key", newPattern(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----`)},
+	{"an age key", newPattern(`AGE-SECRET-KEY-1[0-9A-Z]{20,}`)},
+	{"an AWS access key", newPattern(`\b(AKIA|ASIA)[0-9A-Z]{16}\b`)},
+	{"a GitHub token", newPattern(`\b(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})`)},
+	{"a GitLab token", newPattern(`\bglpat-[A-Za-z0-9_-]{20,}`)},
+	{"a Slack token", newPattern(`\bxox[abeoprs]-[A-Za-z0-9-]{10,}`)},
+	{"a payment key", newPattern(`\b[sr]k_live_[A-Za-z0-9]{16,}`)},
+	{"an API key", newPattern(`\b(AIza[0-9A-Za-z_-]{35}|npm_[A-Za-z0-9]{36}|hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,})`)},
+	{"a JSON web token", newPattern(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.`)},
+	{"a password hash", newPattern(`\$(1|2[abxy]|5|6|7|y|gy|apr1|argon2id?|pbkdf2-sha(256|512))\$[./A-Za-z0-9,=$+-]{8,}`)},
+	{"a WireGuard key", newPattern(`(?i)\b(privatekey|presharedkey)\s*=\s*[A-Za-z0-9+/]{42,43}=`)},
+	{"a password in an address", newPattern(`[a-z][a-z0-9+.-]*://[^/\s:@]+:[^@\s/$<{*]+@`)},
+	{"a password", newPattern(`(?i)\b(identified\s+by|password)\s+'[^'$<{]+'`)},
+	{"a password", newPattern(`\b(echo|printf)\s+(-[a-z]+\s+)*['"]?[a-z_][a-z0-9_-]*:[^\s'"|$]+['"]?\s*\|\s*(\S*/)?chpasswd`)},
+	{"a password", newPattern(`<<<\s*['"]?[a-z_][a-z0-9_-]*:[^\s'"|$]+`)},
+	{"an access token", newPattern(`(?i)authorization:\s*(bearer|basic)\s+[A-Za-z0-9+/._=-]{8,}`)},
 }
 
 const secretWord = `(password|passwd|passphrase|secret|token|credentials?|api_?key|private_?key|access_?key|secret_?key|auth_?key|preshared_?key|psk)`
 
 var (
 	// secretKey is a key whose value is a secret.
-	secretKey = regexp.MustCompile(`(?i)(^|[a-z0-9/._-])` + secretWord + `([_-]?(again|confirm|verify|repeat))?$`)
+	secretKey = newPattern(`(?i)(^|[a-z0-9/._-])` + secretWord + `([_-]?(again|confirm|verify|repeat))?$`)
 	// secretLine is a line of a configuration or script that gives one.
-	secretLine = regexp.MustCompile(`(?im)^[ \t]*(?:export[ \t]+|set[ \t]+)?["']?[A-Za-z0-9_.-]*?` + secretWord + `["']?[ \t]*[:=][ \t]*["']?([^\s"';,]+)`)
+	secretLine = newPattern(`(?im)^[ \t]*(?:export[ \t]+|set[ \t]+)?["']?[A-Za-z0-9_.-]*?` + secretWord + `["']?[ \t]*[:=][ \t]*["']?([^\s"';,]+)`)
 	// noSecret is a value that stands for something else: a reference, a
 	// path, a switch, an example.
-	noSecret = regexp.MustCompile(`(?i)^(\$|<|\{|%|/|\./|\*+$|@|(true|false|yes|no|on|off|none|null|nil|required|optional|prompt|ask|md5|sha\d+|scram-sha-256|locked|files?|env|pam|plain|login|x|!|\d)$|[a-z_]+\(|(hash|lmdb|cdb|file|env|texthash|proxy|mysql|pgsql|ldap):)`)
+	noSecret = newPattern(`(?i)^(\$|<|\{|%|/|\./|\*+$|@|(true|false|yes|no|on|off|none|null|nil|required|optional|prompt|ask|md5|sha\d+|scram-sha-256|locked|files?|env|pam|plain|login|x|!|\d)$|[a-z_]+\(|(hash|lmdb|cdb|file|env|texthash|proxy|mysql|pgsql|ldap):)`)
 )
 
 // secretText says what secret a text contains, "" if none is seen.
@@ -51,7 +50,7 @@ func secretText(text string) string {
 			return s.what
 		}
 	}
-	for _, m := range secretLine.FindAllStringSubmatch(text, -1) {
+	for _, m := range secretLine.get().FindAllStringSubmatch(text, -1) {
 		if value := m[len(m)-1]; !noSecret.MatchString(value) {
 			return "a literal " + strings.ToLower(m[1])
 		}

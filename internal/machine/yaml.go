@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
 )
 
 // plainText is text that needs no quotes wherever it stands.
-var plainText = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9/_.+-]*$`)
+var plainText = newPattern(`^[A-Za-z/][A-Za-z0-9/_.+-]*$`)
 
 // reservedText reads as something else without quotes, in some YAML version.
 var reservedText = []string{"true", "false", "yes", "no", "on", "off", "null", "y", "n", "inf", "nan"}

@@ -97,6 +97,36 @@ func (s *Store) ImportObject(kind, digestHex string, r io.Reader) error {
 	return s.publish(f, s.ObjectPath(kind, digestHex))
 }
 
+// AddObject stores bytes that are in memory under their SHA-256, and gives it.
+func (s *Store) AddObject(kind string, data []byte) (digestHex string, err error) {
+	sum := sha256.Sum256(data)
+	digestHex = hex.EncodeToString(sum[:])
+	f, err := s.TempFile(kind)
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name()) // gone after publish
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return "", s.explain("storing a "+kind, err)
+	}
+	if err := fdatasync(f); err != nil {
+		return "", s.explain("syncing a "+kind, err)
+	}
+	if err := s.publish(f, s.ObjectPath(kind, digestHex)); err != nil {
+		return "", err
+	}
+	s.added.Store(kind+digestHex, nil)
+	return digestHex, nil
+}
+
+// Added tells whether AddObject has stored the object since the store was
+// opened: it need not be hashed once more to be trusted.
+func (s *Store) Added(kind, digestHex string) bool {
+	_, ok := s.added.Load(kind + digestHex)
+	return ok
+}
+
 // RemoveObject forgets an object, because it is damaged. None is no error.
 func (s *Store) RemoveObject(kind, digestHex string) error {
 	if err := s.writable("removing a " + kind); err != nil {

@@ -9,9 +9,34 @@ import (
 	"hash"
 	"io"
 	"os"
+	"sync"
 
 	"slipway/internal/tree"
 )
+
+// packBuffers are what a pack is written through. A small package is packed in
+// less time than it takes to clear them for it.
+type packBuffers struct {
+	out *bufio.Writer
+	in  []byte
+}
+
+var packPool = sync.Pool{New: func() any { return &packBuffers{bufio.NewWriterSize(nil, 1<<20), make([]byte, 128<<10)} }}
+
+// release gives the buffers to the next pack; nothing can be written any more.
+func (w *PackWriter) release() {
+	if w.buf == nil {
+		return
+	}
+	w.buf.out.Reset(nil)
+	packPool.Put(w.buf)
+	w.buf, w.w = nil, nil
+	if w.err == nil {
+		w.err = errPackEnded
+	}
+}
+
+var errPackEnded = errors.New("writing a pack: it was ended before")
 
 // PackWriter writes a pack. It is for one goroutine; any number of writers may
 // run at once, also for the same package.
@@ -22,7 +47,7 @@ type PackWriter struct {
 	w       *bufio.Writer
 	off     int64
 	hash    hash.Hash
-	buf     []byte
+	buf     *packBuffers
 	entries []tree.Entry
 	offsets []int64
 	control []ControlFile
@@ -44,8 +69,9 @@ func (s *Store) newPackWriter(name string) (*PackWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &PackWriter{s: s, name: name, f: f, w: bufio.NewWriterSize(f, 1<<20),
-		hash: sha256.New(), buf: make([]byte, 128<<10), byPath: make(map[string]int)}
+	w := &PackWriter{s: s, name: name, f: f, buf: packPool.Get().(*packBuffers), hash: sha256.New(), byPath: make(map[string]int)}
+	w.w = w.buf.out
+	w.w.Reset(f)
 	w.write([]byte(packMagic))
 	w.write([]byte{packVersion, 0, 0})
 	return w, w.err
@@ -105,9 +131,9 @@ func (w *PackWriter) copy(e *tree.Entry, r io.Reader) (d tree.Digest, err error)
 	w.hash.Reset()
 	left := e.Size
 	for left > 0 && r != nil {
-		n, err := r.Read(w.buf[:min(int64(len(w.buf)), left)])
-		w.hash.Write(w.buf[:n])
-		w.write(w.buf[:n])
+		n, err := r.Read(w.buf.in[:min(int64(len(w.buf.in)), left)])
+		w.hash.Write(w.buf.in[:n])
+		w.write(w.buf.in[:n])
 		left -= int64(n)
 		if w.err != nil {
 			return d, w.err
@@ -155,11 +181,13 @@ func (w *PackWriter) Commit() error {
 		w.Abort()
 		return w.err
 	}
+	w.release()
 	return w.s.publish(w.f, w.name)
 }
 
 // Abort drops what was written. After Commit it does nothing.
 func (w *PackWriter) Abort() {
+	w.release()
 	if w.f.Close() == nil {
 		os.Remove(w.f.Name())
 	}

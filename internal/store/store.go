@@ -66,6 +66,8 @@ type Store struct {
 	abandoned []string // folders in tmp that nobody works in
 	use       *os.File
 
+	added sync.Map // objects that this program has stored: kind and digest
+
 	layerMu sync.Mutex
 	layers  map[string]*Layer
 }

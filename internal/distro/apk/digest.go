@@ -122,9 +122,8 @@ func (c *choice) look(ctx context.Context, fetcher *fetch.Fetcher, p *index.Pack
 	if err := check(p, document.Body); err != nil {
 		return digest{}, fmt.Errorf("%s from %s: %w", p.ID(), fetch.Redact(url), err)
 	}
-	sum := sha256.Sum256(document.Body)
-	d := digest{hex.EncodeToString(sum[:]), int64(len(document.Body))}
-	return d, c.family.store.ImportObject("apk", d.SHA256, bytes.NewReader(document.Body))
+	sum, err := c.family.store.AddObject("apk", document.Body)
+	return digest{sum, int64(len(document.Body))}, err
 }
 
 // check compares a file with what the signed index says of it.
