@@ -18,6 +18,7 @@ import (
 // commit clamps times, reads the finished tree into a manifest and keeps the
 // layer.
 func (b *work) commit(l Layer, t *staged) error {
+	t.scripts.Close()
 	b.step("keep the %s layer", l.Kind)
 	if err := clampTimes(t.root, t.upper, b.Lock.Date); err != nil {
 		return fmt.Errorf("clamping times: %w", err)

@@ -29,7 +29,7 @@ func (b *work) distroJob(t *staged) *distro.Job {
 		Command: func(ctx context.Context, c sandbox.Command) error {
 			c.Root, c.NoSync = t.root, true
 			b.known.program()
-			_, err := sandbox.Run(ctx, c)
+			_, err := t.scripts.Run(ctx, c)
 			return err
 		},
 		Step:     func(name string) { b.step("%s", name) },

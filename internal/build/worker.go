@@ -100,6 +100,7 @@ type staged struct {
 	parent *store.Layer
 	// devices cannot be made in a user namespace: they are in the manifest only
 	devices []tree.Entry
+	scripts sandbox.Session // runs those of packages
 }
 
 func (b *work) open(l Layer, stage string) (*staged, error) {
@@ -130,6 +131,7 @@ func (b *work) open(l Layer, stage string) (*staged, error) {
 }
 
 func (t *staged) close() {
+	t.scripts.Close()
 	if t.root != t.upper {
 		// The mount namespace ends with the worker; an error here changes nothing.
 		_ = sandbox.Unmount(t.root)

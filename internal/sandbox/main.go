@@ -10,8 +10,9 @@ import (
 // The names a re-executed slipway finds in argv[0]. They cannot be typed by
 // accident: a program that is called like this was started by this package.
 const (
-	argWorker = "slipway:worker"
-	argInit   = "slipway:init"
+	argWorker  = "slipway:worker"
+	argInit    = "slipway:init"
+	argSession = "slipway:session"
 )
 
 // executable is the running program itself. The link stays valid when the file
@@ -72,6 +73,8 @@ func Main() {
 		os.Exit(workerMain())
 	case argInit:
 		os.Exit(initMain())
+	case argSession:
+		os.Exit(sessionMain())
 	}
 	registryMu.Lock()
 	entry := entries[os.Args[0]]

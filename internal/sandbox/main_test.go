@@ -36,6 +36,7 @@ type runRequest struct {
 	Times    int // repeat, for timing
 	Priv     bool
 	NoSync   bool
+	Session  bool
 }
 
 type runAnswer struct {
@@ -90,10 +91,16 @@ func init() {
 			defer cancel()
 		}
 		var ans runAnswer
+		run := Run
+		if req.Session {
+			var s Session
+			defer s.Close()
+			run = s.Run
+		}
 		start := time.Now()
 		for i := 0; i < max(req.Times, 1); i++ {
 			var out, errs bytes.Buffer
-			res, err := Run(ctx, Command{Root: req.Root, Args: req.Args, Env: req.Env, Network: req.Network, Resolv: req.Resolv,
+			res, err := run(ctx, Command{Root: req.Root, Args: req.Args, Env: req.Env, Network: req.Network, Resolv: req.Resolv,
 				RunTmpfs: req.RunTmpfs, UID: req.UID, GID: req.UID, Timeout: req.Timeout, Binds: req.Binds, Privileged: req.Priv, NoSync: req.NoSync,
 				Stdin: strings.NewReader(req.Stdin), Stdout: &out, Stderr: &errs})
 			ans = runAnswer{Out: out.String(), Err: errs.String(), Result: res}

@@ -87,6 +87,9 @@ type stage struct {
 	Privileged, Terminal        bool
 	NoSync                      bool
 	UID, GID, Files             int
+
+	session bool     // run what the following messages bring, see Session
+	lastPID *os.File // in a session: numbers the next process
 }
 
 // report is what it answers: one line when the program has ended or could not

@@ -24,7 +24,7 @@ func (s *stage) setUp() error {
 		return err
 	}
 	defer root.Close()
-	steps := []func(*os.File) error{s.mountDev, s.mountProc, s.protectProc, s.mountSys, s.mountRun, s.mountBinds, s.mountResolv}
+	steps := []func(*os.File) error{s.mountDev, s.mountProc, s.openLastPID, s.protectProc, s.mountSys, s.mountRun, s.mountBinds, s.mountResolv}
 	for _, step := range steps {
 		if err := step(root); err != nil {
 			return err
