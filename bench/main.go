@@ -41,7 +41,7 @@ type disk struct {
 }
 
 // allRows in the order in which they run.
-var allRows = []string{"memory", "cold", "userland", "added", "second", "changed", "nothing", "up", "small"}
+var allRows = []string{"memory", "cold", "userland", "added", "second", "changed", "nothing", "alpine", "up", "small"}
 
 func run() (err error) {
 	s := settings{rows: map[string]bool{}}

@@ -26,6 +26,8 @@ var table = []row{
 	{"second machine, nine of ten packages shared", "second shared", "second cold", "its own cold build", 0.50, 0.30},
 	{"one file of `files:` changed", "changed slipway", "", "", 0.5, 0.1},
 	{"nothing changed", "nothing slipway", "", "", 0.15, 0.03},
+	{"Alpine: 53 packages from a folder, store empty", "alpine cold", "alpine apk", "apk add --root", 1.0, 0.5},
+	{"Alpine: the same packages in the store, no tree of them", "alpine stored", "alpine apk", "apk add --root", 1.0, 0.5},
 	{"`up` of a built machine to all probes passed", "up slipway", "up nspawn", "ssh-keygen -A, systemd-nspawn -b", 1.1, 0.8},
 	{"the same, against a tree that has its keys", "up slipway", "up nspawn without keys", "systemd-nspawn -b", 0, 0},
 }

@@ -56,10 +56,12 @@ func (b *bench) clean() error {
 func (b *bench) measure() error {
 	rows := map[string]func(disk) error{
 		"cold": b.cold, "userland": b.userland, "added": b.added, "second": b.second,
-		"changed": b.changed, "nothing": b.nothing,
+		"changed": b.changed, "nothing": b.nothing, "alpine": b.alpine,
 	}
-	if err := b.warmUp(); err != nil {
-		return err
+	if !b.rows["alpine"] || len(b.rows) > 1 { // it alone needs no mirror
+		if err := b.warmUp(); err != nil {
+			return err
+		}
 	}
 	for i, d := range b.disks {
 		if i > 0 {
