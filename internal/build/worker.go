@@ -84,6 +84,9 @@ func (b *work) make(l Layer) error {
 		return err
 	}
 	defer t.close()
+	if l.Kind == "system" || l.Kind == "packages" {
+		t.scripts.Begin(sandbox.Command{Root: t.root, NoSync: true})
+	}
 	fill := map[string]func(*staged) error{
 		"base": b.base, "system": b.system, "packages": b.packages, "definition": b.definitionLayer, "secrets": b.secretLayer,
 	}[l.Kind]

@@ -26,6 +26,7 @@ import (
 // goroutine, and must be closed before the tree is unmounted or read as a whole.
 type Session struct {
 	proc    *sessionProc
+	early   chan *sessionProc // what Begin has begun, nil if it could not
 	refused bool // the kernel cannot number processes anew
 }
 
@@ -34,6 +35,16 @@ type sessionTerms struct {
 	root, hostname string
 	noSync         bool
 	points         [3]place // of /dev, /proc and /sys
+}
+
+// hold tells whether a session on these terms can run a program that wants
+// others. A tree that got its /sys meanwhile does without: only scripts at the
+// very beginning of a tree meet that, and they can do without any.
+func (t sessionTerms) hold(now sessionTerms) bool {
+	if t.points[2] == (place{}) {
+		now.points[2] = place{}
+	}
+	return t == now
 }
 
 // sessionProc is the first process of the session's namespaces.
@@ -48,6 +59,29 @@ type sessionProc struct {
 // smallest buffer of a socket.
 const maxMessage = 64 << 10
 
+// Begin makes the namespaces for programs like cmd while the caller does
+// something else. Without it the first program waits for them.
+func (s *Session) Begin(cmd Command) {
+	cmd.Args = []string{"program"}
+	terms, ok := s.terms(cmd)
+	if !ok || s.refused || s.proc != nil || s.early != nil {
+		return
+	}
+	early := make(chan *sessionProc, 1)
+	s.early = early
+	go func() {
+		p, _ := startSession(terms, cmd) // Run tries again, and has the error
+		early <- p
+	}()
+}
+
+// settle waits for what Begin has begun.
+func (s *Session) settle() {
+	if s.early != nil {
+		s.proc, s.early = <-s.early, nil
+	}
+}
+
 // Run runs cmd in the session and waits for it; see the function Run.
 func (s *Session) Run(ctx context.Context, cmd Command) (Result, error) {
 	terms, ok := s.terms(cmd)
@@ -58,7 +92,8 @@ func (s *Session) Run(ctx context.Context, cmd Command) (Result, error) {
 	if err != nil || len(message) > maxMessage {
 		return Run(ctx, cmd)
 	}
-	if s.proc != nil && s.proc.terms != terms {
+	s.settle()
+	if s.proc != nil && !s.proc.terms.hold(terms) {
 		s.Close()
 	}
 	if s.proc == nil {
@@ -79,6 +114,7 @@ func (s *Session) Run(ctx context.Context, cmd Command) (Result, error) {
 
 // Close ends the session. A closed one begins anew with the next program.
 func (s *Session) Close() {
+	s.settle()
 	if s.proc == nil {
 		return
 	}

@@ -61,6 +61,7 @@ func init() {
 	inWorker["session"] = func(root string, w *Worker) error {
 		var s Session
 		defer s.Close()
+		s.Begin(Command{Root: root})
 		run := func(timeout time.Duration, args ...string) (string, error) {
 			var out bytes.Buffer
 			_, err := s.Run(context.Background(), Command{Root: root, Args: args, Stdout: &out, Stderr: &out, Timeout: timeout})
