@@ -31,7 +31,7 @@ func Kernels(m *tree.Manifest) ([]Kernel, error) {
 	for _, d := range f.children(bootFolder(f)) {
 		v, ok := strings.CutPrefix(d.Name(), "vmlinuz-")
 		image := f.Resolve(entries.Image(v))
-		if !ok || v == "" || image == nil || image.Type != tree.File {
+		if !ok || !nameable(v) || image == nil || image.Type != tree.File {
 			continue
 		}
 		k := Kernel{Version: v, Image: image}
@@ -53,6 +53,18 @@ func Kernels(m *tree.Manifest) ([]Kernel, error) {
 		return strings.Compare(b.Version, a.Version)
 	})
 	return all, nil
+}
+
+// nameable tells whether a loader's configuration can name such a kernel. A
+// blank or a line break in the name of a file would be words or lines of the
+// configuration, and no kernel has one in what uname -r prints.
+func nameable(version string) bool {
+	for i := range len(version) {
+		if c := version[i]; c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return version != ""
 }
 
 // bootFolder is where /boot is in the tree.

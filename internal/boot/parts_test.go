@@ -29,7 +29,7 @@ func under(name string) *machine.Definition {
 
 func TestKernels(t *testing.T) {
 	m, _ := files{
-		"boot/vmlinuz-6.9.1": "", "boot/vmlinuz-6.12.0+deb13-amd64": "", "boot/vmlinuz-6.12.0~rc3-amd64": "", "boot/vmlinuz-": "",
+		"boot/vmlinuz-6.9.1": "", "boot/vmlinuz-6.12.0+deb13-amd64": "", "boot/vmlinuz-6.12.0~rc3-amd64": "", "boot/vmlinuz-": "", "boot/vmlinuz-6.1 init=/bin/sh": "", "boot/vmlinuz-6.1\nLABEL": "",
 		"boot/vmlinuz-old/": "", "boot/vmlinuz-6.10.0": "->vmlinuz-6.9.1", "boot/vmlinuz-7.0": "->nowhere", "boot/config-8.0": "",
 		"lib": "->usr/lib", "usr/lib/modules/6.9.1/x": "", "lib64/modules/6.10.0/x": "",
 	}.tree()

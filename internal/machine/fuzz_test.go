@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -74,4 +75,41 @@ func reload(t *testing.T, d *Definition) {
 	if !bytes.Equal(want, got) {
 		t.Fatalf("written:\n%s\nbefore %s\nafter  %s", text, want, got)
 	}
+}
+
+// FuzzBoard: a board's file is a definition below another's. Loading never
+// panics, a refusal names one of the two files, and what loads is written out
+// and loads again to the same bytes.
+func FuzzBoard(f *testing.F) {
+	for _, name := range Boards() {
+		data, _ := BoardFile(name)
+		f.Add(data)
+	}
+	f.Add([]byte("board: ./board.yaml\n"))
+	f.Add([]byte("board: rpi4\ndisk: {blobs: [{from: ./x, offset: 512B}]}\n"))
+	f.Add([]byte("disk: {blobs: [{from: ./x, skip: 99999999999G, offset: 0B}, {from: ./x, offset: 1B}]}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if bytes.Contains(data, []byte("include")) || len(data) > 1<<16 {
+			t.Skip("reads other files, or is slow to fuzz")
+		}
+		dir := t.TempDir()
+		path, board := filepath.Join(dir, "main.yaml"), filepath.Join(dir, "board.yaml")
+		if err := os.WriteFile(board, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("slipway: v1\nname: x\nsystem: debian/trixie\nboard: ./board.yaml\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := Load(path, Options{HostArch: "amd64"})
+		if (d == nil) != (err != nil) {
+			t.Fatalf("got definition %v and error %v", d, err)
+		}
+		if err != nil {
+			if text := err.Error(); !strings.Contains(text, "main.yaml") && !strings.Contains(text, "board") {
+				t.Fatalf("the error names no file: %s", text)
+			}
+			return
+		}
+		reload(t, d)
+	})
 }

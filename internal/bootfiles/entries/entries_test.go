@@ -198,3 +198,37 @@ func FuzzQuote(f *testing.F) {
 		}
 	})
 }
+
+// What is rendered for u-boot is read back the same, whatever a kernel is
+// called and whatever stands on its command line: no word of it becomes a line
+// of its own, as a label or a file.
+func FuzzExtlinux(f *testing.F) {
+	f.Add("6.12.1-amd64", "Debian GNU/Linux", "root=/dev/sda1 quiet", "/usr/lib/linux-image-VERSION", 3, uint8(0))
+	f.Add("6.6", "a\nb", "a\n\tKERNEL /evil", "/dtbs", -1, uint8(1))
+	f.Add("LABEL", " ", "\r", "VERSION", 0, uint8(7))
+	f.Fuzz(func(t *testing.T, version, title, cmdline, dir string, timeout int, bits uint8) {
+		if version == "" || strings.ContainsFunc(version+dir, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return // no kernel's name: package boot takes none of them
+		}
+		places := []string{InRoot, InBoot, InESP}
+		m := &Menu{Title: title, Timeout: timeout % 1000, FDTDir: dir, Place: places[int(bits>>1)%3],
+			Kernels: []Kernel{{Version: version, Cmdline: cmdline, NoInitrd: bits&1 != 0}, {Version: "1", Cmdline: "quiet"}}}
+		text := string(m.Extlinux().Data)
+		list := ReadExtlinux(text)
+		if len(list) != 2 {
+			t.Fatalf("%d labels in:\n%s", len(list), text)
+		}
+		for i, k := range m.Kernels {
+			files := 2
+			if k.NoInitrd {
+				files = 1
+			}
+			if got := list[i]; got.Line != strings.Join(strings.Fields(k.Cmdline), " ") || len(got.Files) != files || len(got.Dirs) > 1 || (len(got.Dirs) == 1) != (dir != "") {
+				t.Fatalf("kernel %d became %+v in:\n%s", i, got, text)
+			}
+		}
+		if n := strings.Count(text, "\nDEFAULT "); n != 1 {
+			t.Fatalf("%d times DEFAULT in:\n%s", n, text)
+		}
+	})
+}

@@ -128,6 +128,32 @@ func TestBadRepositories(t *testing.T) {
 	}
 }
 
+// A machine of an architecture that the repository, or Alpine, has not.
+func TestMissingArchitecture(t *testing.T) {
+	for arch, want := range map[string]string{"arm64": "aarch64/APKINDEX", "s390x": "there is no s390x/APKINDEX", "mips": "no architecture"} {
+		s := newShop(t)
+		d := s.definition(t, "one")
+		d.Arch = arch
+		_, err := choose(t, d)
+		if err == nil || !strings.Contains(err.Error(), want) || arch != "mips" && !errors.Is(err, archive.ErrMissing) {
+			t.Errorf("%s: got %v, want %q", arch, err, want)
+		}
+	}
+}
+
+// A package of the machine's repository that is for another architecture.
+func TestForeignLocalPackage(t *testing.T) {
+	s := newShop(t)
+	local := filepath.Join(t.TempDir(), "own.apk")
+	own := apktest.Apk{Name: "own", Version: "1-r0", Info: []string{"arch = aarch64"}, Files: map[string]string{"opt/own": "x"}}
+	if err := os.WriteFile(local, own.Bytes(t), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := choose(t, s.definition(t, local)); err == nil || !strings.Contains(err.Error(), "is for aarch64, the machine is x86_64") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // An index that is older than one seen before is refused.
 func TestRollback(t *testing.T) {
 	s := newShop(t)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -86,6 +87,15 @@ func TestHostile(t *testing.T) {
 		"hard link outside": {raw(tar.Header{Name: "etc/y", Typeflag: tar.TypeLink, Linkname: "../../etc/shadow"}), apkfile.ErrFormat, "leaves the root"},
 		"long link":         {raw(tar.Header{Name: "etc/y", Typeflag: tar.TypeSymlink, Linkname: strings.Repeat("x/", 4000)}), apkfile.ErrFormat, "symbolic link"},
 		"long name":         {raw(tar.Header{Name: "etc/" + strings.Repeat("y", 300), Typeflag: tar.TypeReg}), apkfile.ErrFormat, "300 bytes"},
+		"absurd owner":      {raw(tar.Header{Name: "etc/y", Typeflag: tar.TypeDir, Uid: 1<<32 - 1}), apkfile.ErrFormat, "owned by"},
+		"owner of lines":    {raw(tar.Header{Name: "etc/y", Typeflag: tar.TypeDir, Uname: "a\nM:0:0:777"}), apkfile.ErrFormat, "owned by"},
+		"another type":      {raw(tar.Header{Name: "etc/y", Typeflag: tar.TypeCont}), apkfile.ErrFormat, "type"},
+		"root is a link":    {raw(tar.Header{Name: "./", Typeflag: tar.TypeSymlink, Linkname: "/tmp"}), apkfile.ErrFormat, "root is no directory"},
+		"bad checksum":      {raw(tar.Header{Name: "etc/y", Typeflag: tar.TypeReg, Format: tar.FormatPAX, PAXRecords: map[string]string{"APK-TOOLS.checksum.SHA1": "zz"}}), apkfile.ErrFormat, "checksum"},
+		"negative size":     {info("size = -1"), apkfile.ErrFormat, "number"},
+		"absurd priority":   {info("replaces_priority = 70000"), apkfile.ErrFormat, "number"},
+		"two data streams":  {append(append([]byte(nil), good...), good...), apkfile.ErrMismatch, "SHA-256"},
+		"noise at the end":  {append(append([]byte(nil), good...), "noise"...), nil, ""},
 		"wrong sum": {raw(tar.Header{Name: "etc/y", Typeflag: tar.TypeReg, Format: tar.FormatPAX,
 			PAXRecords: map[string]string{"APK-TOOLS.checksum.SHA1": strings.Repeat("00", 20)}}), apkfile.ErrMismatch, "SHA-1"},
 		"another": {apktest.Apk{Name: "y", Version: "1-r0", Files: file}.Bytes(t), apkfile.ErrMismatch, "name"},
@@ -110,6 +120,24 @@ func TestBomb(t *testing.T) {
 	_, err = unpack(data, apkfile.Want{}, apkfile.Limits{Control: 100})
 	if !errors.Is(err, apkfile.ErrLimit) {
 		t.Errorf("a large control gave %v", err)
+	}
+}
+
+// A package with absurdly many entries, or members of its control, ends early.
+func TestTooMany(t *testing.T) {
+	a := apktest.Apk{Name: "x", Version: "1-r0", Files: map[string]string{}}
+	for i := range 200 {
+		a.Files[fmt.Sprintf("f%d", i)] = ""
+	}
+	if _, err := unpack(a.Bytes(t), apkfile.Want{}, apkfile.Limits{Entries: 100}); !errors.Is(err, apkfile.ErrLimit) {
+		t.Errorf("200 entries gave %v", err)
+	}
+	a = apktest.Apk{Name: "x", Version: "1-r0", Scripts: map[string]string{}}
+	for i := range 1100 {
+		a.Scripts[fmt.Sprintf("m%d", i)] = ""
+	}
+	if _, err := unpack(a.Bytes(t), apkfile.Want{}, apkfile.Limits{}); !errors.Is(err, apkfile.ErrLimit) {
+		t.Errorf("1100 members gave %v", err)
 	}
 }
 
