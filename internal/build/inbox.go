@@ -17,10 +17,11 @@ type inbox struct {
 	have  map[string]supplied
 	news  chan struct{} // closed and replaced at every message
 	err   error
+	ahead *readAhead
 }
 
 func newInbox(w *sandbox.Worker, s *store.Store) *inbox {
-	in := &inbox{store: s, have: map[string]supplied{}, news: make(chan struct{})}
+	in := &inbox{store: s, have: map[string]supplied{}, news: make(chan struct{}), ahead: newReadAhead(s)}
 	go in.listen(w)
 	return in
 }
@@ -37,6 +38,9 @@ func (in *inbox) listen(w *sandbox.Worker) {
 			in.err = err
 		} else {
 			in.have[m.SHA256] = m
+			if !m.Fresh {
+				in.ahead.add(m.SHA256)
+			}
 		}
 		close(in.news)
 		in.news = make(chan struct{})
@@ -70,6 +74,9 @@ func (in *inbox) pack(ctx context.Context, sha256 string) (*store.Pack, error) {
 
 // open opens a pack. What this run has written is not hashed once more.
 func (in *inbox) open(m supplied) (*store.Pack, error) {
+	if p := in.ahead.take(m.SHA256); p != nil {
+		return p, nil
+	}
 	p, err := in.store.OpenPack(m.SHA256)
 	if err == nil && m.Fresh {
 		p.Trust()
