@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"slipway/internal/tree"
@@ -53,15 +54,16 @@ func (s *Store) stageLayer(ctx context.Context, meta LayerMeta, m *tree.Manifest
 	if err := s.own(stage); err != nil {
 		return err
 	}
-	if err := s.writeContents(ctx, filepath.Join(stage, "pack"), meta, m, content); err != nil {
+	var parts errgroup.Group // which have nothing to do with each other
+	parts.Go(func() error { return s.writeContents(ctx, filepath.Join(stage, "pack"), meta, m, content) })
+	parts.Go(func() error {
+		return s.writeStaged(filepath.Join(stage, "manifest"), func(w *bufio.Writer) error { return compressManifest(w, m) })
+	})
+	treeBytes, err := diskUsage(upper)
+	if err := errors.Join(err, parts.Wait()); err != nil {
 		return err
 	}
-	if meta.TreeBytes, err = diskUsage(upper); err != nil {
-		return err
-	}
-	if err := s.writeStaged(filepath.Join(stage, "manifest"), func(w *bufio.Writer) error { return compressManifest(w, m) }); err != nil {
-		return err
-	}
+	meta.TreeBytes = treeBytes
 	err = s.writeStaged(filepath.Join(stage, "meta.json"), func(w *bufio.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "\t")
