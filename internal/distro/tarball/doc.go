@@ -11,7 +11,11 @@
 // not know what packs the packages in the tree: it asks those who do.
 package tarball
 
-import "errors"
+import (
+	"errors"
+
+	"slipway/internal/distro/archived"
+)
 
 var (
 	// ErrFormat is wrapped when the bytes are no archive that can become a tree.
@@ -20,30 +24,8 @@ var (
 	ErrLimit = errors.New("over the limit for a root archive")
 )
 
-// Limits bound what an archive may contain. A zero field means its default.
-type Limits struct {
-	Entries int   // members
-	Total   int64 // bytes of the decompressed archive
-	Ratio   int64 // decompressed to compressed bytes, once past 64 MiB
-	Path    int   // bytes of a name or a link target
-}
+// Limits bound what an archive may contain; Control means nothing here.
+type Limits = archived.Limits
 
 // DefaultLimits hold for root archives of every distribution with room to spare.
 var DefaultLimits = Limits{Entries: 2 << 20, Total: 64 << 30, Ratio: 200, Path: 4095}
-
-func (l Limits) withDefaults() Limits {
-	d := DefaultLimits
-	if l.Entries == 0 {
-		l.Entries = d.Entries
-	}
-	if l.Total == 0 {
-		l.Total = d.Total
-	}
-	if l.Ratio == 0 {
-		l.Ratio = d.Ratio
-	}
-	if l.Path == 0 {
-		l.Path = d.Path
-	}
-	return l
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"slipway/internal/distro/archived"
 	"slipway/internal/store"
 	"slipway/internal/tree"
 	"slipway/internal/xz"
@@ -55,13 +56,13 @@ func readFileTo(ctx context.Context, path string, sink Sink) error {
 // Read reads a whole archive into a sink. After an error the sink holds a part
 // of it and must be thrown away.
 func Read(ctx context.Context, r io.ReaderAt, size int64, sink Sink, limits Limits) error {
-	limits = limits.withDefaults()
+	limits = limits.Or(DefaultLimits)
 	z, err := decompress(r, size)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	defer z.Close()
-	plain := &bounded{r: z, left: limits.allowed(size)}
+	plain := archived.Bound(z, size, limits.Total, limits.Ratio, ErrLimit)
 	c := newConverter(sink, limits)
 	t := tar.NewReader(plain)
 	for end := int64(0); ; {
@@ -70,13 +71,13 @@ func Read(ctx context.Context, r io.ReaderAt, size int64, sink Sink, limits Limi
 		}
 		h, err := t.Next()
 		if err == io.EOF {
-			if plain.n < end+tarBlock {
+			if plain.N < end+tarBlock {
 				return fmt.Errorf("%w: it is cut short after %d members: the mark at its end is missing", ErrFormat, c.n)
 			}
 			break
 		}
 		if err == nil {
-			if end = plain.n; h.Typeflag == tar.TypeReg {
+			if end = plain.N; h.Typeflag == tar.TypeReg {
 				end += (h.Size + tarBlock - 1) / tarBlock * tarBlock
 			}
 			err = c.member(h, t)
@@ -134,32 +135,4 @@ func decompress(r io.ReaderAt, size int64) (io.ReadCloser, error) {
 		return nil, errors.New("it is compressed with bzip2; compress it with xz, zstd or gzip")
 	}
 	return io.NopCloser(in), nil
-}
-
-// allowed is how many bytes a stream of that size may become.
-func (l Limits) allowed(compressed int64) int64 {
-	const free = 64 << 20 // the ratio does not matter below this
-	if compressed < (1<<62)/l.Ratio {
-		return min(l.Total, free+compressed*l.Ratio)
-	}
-	return l.Total
-}
-
-// bounded fails a read past a number of bytes, so that a small archive cannot
-// become a large one unnoticed.
-type bounded struct {
-	r       io.Reader
-	left, n int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1]
-	}
-	n, err := b.r.Read(p)
-	b.n += int64(n)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("%w: it unpacks to far more than its size", ErrLimit)
-	}
-	return n, err
 }

@@ -43,7 +43,7 @@ func Read(path string) (*Info, error) {
 
 // ReadFrom is Read for bytes that are not a file; name is for errors.
 func ReadFrom(name string, r io.ReaderAt, size int64, limits Limits) (*Info, error) {
-	limits = limits.withDefaults()
+	limits = limits.Or(DefaultLimits)
 	signatures, offset, err := ReadSigned(r, size)
 	if err != nil {
 		return nil, &Error{name, "first", err}

@@ -14,6 +14,8 @@ package apkfile
 import (
 	"errors"
 	"fmt"
+
+	"slipway/internal/distro/archived"
 )
 
 // Names of the control members of a pack. Scripts keep their names without the
@@ -59,34 +61,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Limits bound what a package may contain. A zero field means its default.
-type Limits struct {
-	Entries int   // entries in the data segment
-	Total   int64 // bytes of the decompressed data segment
-	Ratio   int64 // decompressed to compressed bytes, once past 64 MiB
-	Path    int   // bytes of a name or a link target
-	Control int64 // bytes of the decompressed signatures and control
-}
+// Limits bound what a package may contain.
+type Limits = archived.Limits
 
 // DefaultLimits hold for every package in Alpine with room to spare.
 var DefaultLimits = Limits{Entries: 2 << 20, Total: 64 << 30, Ratio: 2000, Path: 4086, Control: 64 << 20}
-
-func (l Limits) withDefaults() Limits {
-	d := DefaultLimits
-	if l.Entries == 0 {
-		l.Entries = d.Entries
-	}
-	if l.Total == 0 {
-		l.Total = d.Total
-	}
-	if l.Ratio == 0 {
-		l.Ratio = d.Ratio
-	}
-	if l.Path == 0 {
-		l.Path = d.Path
-	}
-	if l.Control == 0 {
-		l.Control = d.Control
-	}
-	return l
-}

@@ -71,7 +71,7 @@ func unpackFile(ctx context.Context, path string, want Want, sink Sink) error {
 // parts belong together, and writes it to sink. After an error the sink holds
 // a part of the package and must be thrown away.
 func Unpack(ctx context.Context, name string, r io.ReaderAt, size int64, want Want, sink Sink, limits Limits) error {
-	limits = limits.withDefaults()
+	limits = limits.Or(DefaultLimits)
 	i, err := ReadFrom(name, r, size, limits)
 	if err != nil {
 		return err

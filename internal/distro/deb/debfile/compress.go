@@ -70,32 +70,3 @@ func (p *pooledGzip) Close() error {
 	gzips.Put(p.Reader)
 	return nil
 }
-
-// bounded fails a read past a number of bytes, so that a small member cannot
-// become a large one unnoticed.
-type bounded struct {
-	r    io.Reader
-	left int64
-	what string
-}
-
-// bound limits r, the decompressed content of a member of size bytes.
-func bound(r io.Reader, size, total, ratio int64) io.Reader {
-	const free = 64 << 20 // ratio does not matter below this
-	limit, what := total, fmt.Sprintf("more than %d bytes", total)
-	if byRatio := free + size*ratio; size < (1<<62)/ratio && byRatio < limit {
-		limit, what = byRatio, fmt.Sprintf("more than %d times its compressed size", ratio)
-	}
-	return &bounded{r: r, left: limit, what: what}
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1]
-	}
-	n, err := b.r.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("%w: it unpacks to %s", ErrLimit, b.what)
-	}
-	return n, err
-}

@@ -30,7 +30,7 @@ func Control(path string) (*control.Package, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading package %s: %w", path, err)
 	}
-	d := &reader{name: filepath.Base(path), r: f, size: size, limits: Limits{}.withDefaults()}
+	d := &reader{name: filepath.Base(path), r: f, size: size, limits: DefaultLimits}
 	members, err := d.readControl()
 	if err != nil {
 		return nil, err

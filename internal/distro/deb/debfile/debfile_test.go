@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"slipway/internal/distro/archived"
 	"slipway/internal/distro/deb/debfile/debtest"
 	"slipway/internal/tree"
 )
@@ -212,7 +213,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	r := bound(&zeros{}, 1000, 1<<40, 10)
+	r := archived.Bound(&zeros{}, 1000, 1<<40, 10, ErrLimit)
 	if n, err := io.Copy(io.Discard, r); !errors.Is(err, ErrLimit) || n > 64<<20+10000 {
 		t.Errorf("ratio: read %d bytes, %v", n, err)
 	}

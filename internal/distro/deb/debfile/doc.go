@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 
+	"slipway/internal/distro/archived"
 	"slipway/internal/tree"
 )
 
@@ -44,38 +45,12 @@ type Want struct {
 	Package, Version, Architecture string
 }
 
-// Limits bound what a package may contain. A zero field means its default.
-type Limits struct {
-	Entries int   // entries in the data member
-	Total   int64 // bytes of the decompressed data member
-	Ratio   int64 // decompressed to compressed bytes of a member, once past 64 MiB
-	Path    int   // bytes of a name or a link target
-	Control int64 // bytes of the decompressed control member
-}
+// Limits bound what a package may contain.
+type Limits = archived.Limits
 
 // DefaultLimits hold for every package in Debian with room to spare: the
 // largest unpacks to some 5 GB, and has some 120,000 entries.
 var DefaultLimits = Limits{Entries: 2 << 20, Total: 64 << 30, Ratio: 2000, Path: 4095, Control: 64 << 20}
-
-func (l Limits) withDefaults() Limits {
-	d := DefaultLimits
-	if l.Entries == 0 {
-		l.Entries = d.Entries
-	}
-	if l.Total == 0 {
-		l.Total = d.Total
-	}
-	if l.Ratio == 0 {
-		l.Ratio = d.Ratio
-	}
-	if l.Path == 0 {
-		l.Path = d.Path
-	}
-	if l.Control == 0 {
-		l.Control = d.Control
-	}
-	return l
-}
 
 var (
 	// ErrFormat is wrapped when the bytes are no package of a known format.

@@ -9,6 +9,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"slipway/internal/distro/archived"
 )
 
 // Unpack reads the package in a file, checks that it is the wanted one, and
@@ -34,7 +36,7 @@ func Unpack(ctx context.Context, file string, want Want, sink Sink, limits Limit
 
 // UnpackFrom is Unpack for bytes that are not a file; name is for errors.
 func UnpackFrom(ctx context.Context, name string, r io.ReaderAt, size int64, want Want, sink Sink, limits Limits) (Paragraph, error) {
-	d := &reader{name: name, r: r, size: size, limits: limits.withDefaults()}
+	d := &reader{name: name, r: r, size: size, limits: limits.Or(DefaultLimits)}
 	members, err := d.readControl()
 	if err != nil {
 		return nil, err
@@ -158,26 +160,6 @@ func (d *reader) walk(ctx context.Context, m member, total int64, f func(*tar.He
 		return err
 	}
 	defer z.Close()
-	bounded := bound(z, m.size, total, d.limits.Ratio)
-	t := tar.NewReader(bounded)
-	for n := 0; ; n++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		h, err := t.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("entry %d: %w", n, err)
-		}
-		if n >= d.limits.Entries {
-			return fmt.Errorf("%w: more than %d entries", ErrLimit, d.limits.Entries)
-		}
-		if err := f(h, t); err != nil {
-			return err
-		}
-	}
-	_, err = io.Copy(io.Discard, bounded)
-	return err
+	plain := archived.Bound(z, m.size, total, d.limits.Ratio, ErrLimit)
+	return archived.Each(ctx, plain, d.limits.Entries, ErrLimit, f)
 }
