@@ -1,7 +1,6 @@
 package apkfile
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -10,12 +9,11 @@ import (
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
-
 	"slipway/internal/distro/archived"
+	"slipway/internal/gunzip"
 )
 
-var decoders = sync.Pool{New: func() any { return new(gzip.Reader) }}
+var decoders = sync.Pool{New: func() any { return new(gunzip.Reader) }}
 
 // readData reads the data stream to its very end and compares its hash.
 func (i *Info) readData(ctx context.Context, r io.ReaderAt, c *converter) error {
@@ -27,12 +25,10 @@ func (i *Info) readData(ctx context.Context, r io.ReaderAt, c *converter) error 
 	}
 	h := sha256.New()
 	section := io.NewSectionReader(r, i.data, i.size-i.data)
-	in := bufio.NewReaderSize(&tap{section, h}, 128<<10)
-	z := decoders.Get().(*gzip.Reader)
+	in := &tap{section, h}
+	z := decoders.Get().(*gunzip.Reader)
 	defer decoders.Put(z)
-	if err := z.Reset(in); err != nil {
-		return fmt.Errorf("%w: gzip: %v", ErrFormat, err)
-	}
+	z.Reset(in)
 	plain := archived.Bound(z, i.size-i.data, c.limits.Total, c.limits.Ratio, ErrLimit)
 	if err := archived.Each(ctx, plain, c.limits.Entries, ErrLimit, c.entry); err != nil {
 		return err
