@@ -42,6 +42,9 @@ func (s *stage) runSession(stream int, buf []byte) error {
 	if err := restrict(s.NoSync); err != nil {
 		return err
 	}
+	if err := s.renumber(); err != nil { // found out before a program waits for it
+		return err
+	}
 	if err := answer(stream, report{}); err != nil {
 		return err
 	}
@@ -75,8 +78,8 @@ func (s *stage) one(task *stage, files []uintptr) (int, syscall.Signal, error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := s.lastPID.WriteAt([]byte(firstPID), 0); err != nil {
-		return 0, 0, fmt.Errorf("numbering processes anew: %w", err)
+	if err := s.renumber(); err != nil {
+		return 0, 0, err
 	}
 	code, sig, err := task.start(program, files, &syscall.SysProcAttr{Setsid: true})
 	for {
@@ -85,6 +88,14 @@ func (s *stage) one(task *stage, files []uintptr) (int, syscall.Signal, error) {
 		}
 	}
 	return code, sig, err
+}
+
+// renumber has the next process get the first number.
+func (s *stage) renumber() error {
+	if _, err := s.lastPID.WriteAt([]byte(firstPID), 0); err != nil {
+		return fmt.Errorf("numbering processes anew: %w", err)
+	}
+	return nil
 }
 
 // openLastPID opens the file through which processes are numbered, before the
