@@ -20,7 +20,7 @@ var storeys = []string{
 }
 
 // leaves import nothing of ours and may be used by all.
-var leaves = map[string]bool{"trace": true, "progress": true, "xz": true, "gunzip": true, "guest": true, "edits": true, "bootfiles": true}
+var leaves = map[string]bool{"trace": true, "progress": true, "xz": true, "guest": true, "edits": true, "bootfiles": true}
 
 // helperImports is all that the guest helper may use beside std and the room
 // of boot files.

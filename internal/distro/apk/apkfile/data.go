@@ -1,6 +1,7 @@
 package apkfile
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -9,11 +10,12 @@ import (
 	"io"
 	"sync"
 
+	"github.com/klauspost/compress/gzip"
+
 	"slipway/internal/distro/archived"
-	"slipway/internal/gunzip"
 )
 
-var decoders = sync.Pool{New: func() any { return new(gunzip.Reader) }}
+var decoders = sync.Pool{New: func() any { return new(gzip.Reader) }}
 
 // readData reads the data stream to its very end and compares its hash.
 func (i *Info) readData(ctx context.Context, r io.ReaderAt, c *converter) error {
@@ -25,10 +27,12 @@ func (i *Info) readData(ctx context.Context, r io.ReaderAt, c *converter) error 
 	}
 	h := sha256.New()
 	section := io.NewSectionReader(r, i.data, i.size-i.data)
-	in := &tap{section, h}
-	z := decoders.Get().(*gunzip.Reader)
+	in := bufio.NewReaderSize(&tap{section, h}, 128<<10)
+	z := decoders.Get().(*gzip.Reader)
 	defer decoders.Put(z)
-	z.Reset(in)
+	if err := z.Reset(in); err != nil {
+		return fmt.Errorf("%w: gzip: %v", ErrFormat, err)
+	}
 	plain := archived.Bound(z, i.size-i.data, c.limits.Total, c.limits.Ratio, ErrLimit)
 	if err := archived.Each(ctx, plain, c.limits.Entries, ErrLimit, c.entry); err != nil {
 		return err

@@ -8,17 +8,17 @@ import (
 	"path"
 	"sync"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz/lzma"
 
-	"slipway/internal/gunzip"
 	"slipway/internal/xz"
 )
 
 // inputBuffer is the size of reads from a package, in bytes.
 const inputBuffer = 128 << 10
 
-var gzips = sync.Pool{New: func() any { return new(gunzip.Reader) }}
+var gzips = sync.Pool{New: func() any { return new(gzip.Reader) }}
 
 // zstdDictMax bounds the window of a zstd member, in bytes. dpkg-deb's
 // strongest level uses 8 MiB, "zstd --ultra -22" 128 MiB.
@@ -56,12 +56,14 @@ func (m member) open(r io.ReaderAt) (io.ReadCloser, error) {
 }
 
 func openGzip(r io.Reader) (io.ReadCloser, error) {
-	z := gzips.Get().(*gunzip.Reader)
-	z.Reset(r)
+	z := gzips.Get().(*gzip.Reader)
+	if err := z.Reset(bufio.NewReaderSize(r, inputBuffer)); err != nil {
+		return nil, err
+	}
 	return &pooledGzip{z}, nil
 }
 
-type pooledGzip struct{ *gunzip.Reader }
+type pooledGzip struct{ *gzip.Reader }
 
 // Close gives the decoder back. It must be called once only.
 func (p *pooledGzip) Close() error {
