@@ -37,6 +37,7 @@ type client struct {
 	kernel string // URLs
 	initrd string
 	node   string
+	prove  string
 	grant  string // of its order
 }
 
@@ -275,6 +276,7 @@ var (
 	kernels = regexp.MustCompile(`(?m)^kernel --name vmlinuz (\S+)`)
 	initrds = regexp.MustCompile(`(?m)^initrd --name initrd (\S+)`)
 	nodes   = regexp.MustCompile(`slipway\.node=(\S+)`)
+	proofs  = regexp.MustCompile(`slipway\.prove=(\S+)`)
 )
 
 // asks reads the scripts; what it says of itself is added.
@@ -294,7 +296,7 @@ func (c *client) asks(words ...string) *client {
 		c.w.t.Fatalf("its script: %d %s", status, data)
 	}
 	c.script = string(data)
-	c.kernel, c.initrd, c.node = first(kernels, c.script), first(initrds, c.script), first(nodes, c.script)
+	c.kernel, c.initrd, c.node, c.prove = first(kernels, c.script), first(initrds, c.script), first(nodes, c.script), first(proofs, c.script)
 	return c
 }
 
@@ -373,6 +375,13 @@ func (c *client) reports(r node.Report) *client {
 		c.w.t.Fatalf("reporting: %d %s", status, data)
 	}
 	return c
+}
+
+// proves tells as the system that runs.
+func (c *client) proves(r node.Report) *client {
+	c.w.t.Helper()
+	c.node = c.prove
+	return c.reports(r)
 }
 
 // syslog sends a line of its log.

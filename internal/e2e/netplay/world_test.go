@@ -79,7 +79,7 @@ func (c setup) open(ctx context.Context, sink fleet.Sink) (*server, error) {
 	}
 	system := &netboot.System{Version: "v1", Kernel: c.file("vmlinuz"), Initrd: c.file("initrd"), Cmdline: "quiet", Memory: 256 << 20}
 	s.system.Store(system)
-	s.Roster, s.Images = s.folder.Roster, images{&s.system}
+	s.Roster, s.Images = s.folder.Roster, images{&s.system, c.file("root")}
 	s.Loaders = map[string]string{ipxe.BIOS: c.file(ipxe.BIOS), ipxe.UEFI: c.file(ipxe.UEFI)}
 	if err := s.nodes(); err != nil {
 		return nil, err
@@ -143,14 +143,15 @@ func (s *server) sockets() (err error) {
 // images has one system for all, and the small one.
 type images struct {
 	system *atomic.Pointer[netboot.System]
+	root   string
 }
 
 func (i images) RAM(_ context.Context, m *netboot.Machine) (*netboot.System, error) {
-	system := *i.system.Load()
-	if m.Small {
-		system.Fetch = "root"
+	s := *i.system.Load()
+	if s.Within = time.Minute; m.Small {
+		s.Fetch = i.root
 	}
-	return &system, nil
+	return &s, nil
 }
 func (i images) Node(context.Context, *netboot.Machine) (*netboot.System, error) {
 	return i.system.Load(), nil

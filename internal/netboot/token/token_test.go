@@ -282,3 +282,38 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A disk that takes nothing ends no server: tokens are good, and are kept when
+// there is room again.
+func TestAKeeperThatFailsForAWhile(t *testing.T) {
+	k := &kept{all: map[string][]byte{}, fail: errors.New("disk full")}
+	b, _, _ := open(t, k)
+	told := make(chan fleet.Event, 8)
+	b.Sink = fleet.SinkFunc(func(e fleet.Event) { told <- e })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	tok := b.Mint(Claim{Client: "c", Address: mine})
+	select {
+	case e := <-told:
+		if !strings.Contains(e.Problem, "disk full") {
+			t.Errorf("it tells %+v", e)
+		}
+	case err := <-done:
+		t.Fatalf("the server ends: %v", err)
+	}
+	if _, err := b.Use(tok, mine); err != nil {
+		t.Errorf("a token that is not kept yet: %v", err)
+	}
+	k.mu.Lock()
+	k.fail = nil
+	k.mu.Unlock()
+	cancel() // what is still to be written is written at the end
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	again, _, _ := open(t, k)
+	if _, err := again.Use(tok, mine); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+}
