@@ -162,8 +162,9 @@ func (c *Config) fetchIndexes(ctx context.Context, missing []*index) error {
 	if c.Offline {
 		return &kindError{ErrOffline, fmt.Sprintf("opening %s: a package list is not in the store, and the network is not to be used; run it once with the network", missing[0].source.suite)}
 	}
-	items := make([]fetch.Item, len(missing))
-	for i, x := range missing {
+	once := distinct(missing)
+	items := make([]fetch.Item, len(once))
+	for i, x := range once {
 		items[i] = x.item(c)
 	}
 	f := c.fetcher().Clone()
@@ -172,7 +173,7 @@ func (c *Config) fetchIndexes(ctx context.Context, missing []*index) error {
 		one.Lock()
 		defer one.Unlock()
 		defer os.Remove(items[i].Dest)
-		return missing[i].compact(ctx, c, items[i].Dest)
+		return once[i].compact(ctx, c, items[i].Dest)
 	}
 	if err := f.Fetch(ctx, items); err != nil {
 		return indexGone(missing, err)
@@ -184,6 +185,19 @@ func (c *Config) fetchIndexes(ctx context.Context, missing []*index) error {
 		}
 	}
 	return nil
+}
+
+// distinct leaves out lists of the same content: empty ones are all alike.
+func distinct(lists []*index) []*index {
+	met := map[string]bool{}
+	var out []*index
+	for _, x := range lists {
+		if !met[x.key()] {
+			met[x.key()] = true
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // indexGone explains a list that a mirror no longer has when the release

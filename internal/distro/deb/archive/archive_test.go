@@ -363,3 +363,31 @@ func TestCancel(t *testing.T) {
 		t.Errorf("got %v after %v", err, time.Since(start))
 	}
 }
+
+// TestEmptyLists: components without packages have the same list, which is
+// fetched once.
+func TestEmptyLists(t *testing.T) {
+	a := archivetest.NewUbuntu(t)
+	a.Archs = []string{"amd64"}
+	a.Add(archivetest.Deb{Name: "one"})
+	url := a.Serve()
+	opened, err := archive.Open(t.Context(), archive.Config{
+		Distribution: archive.Ubuntu, Release: "noble", Arch: "amd64", CacheDir: t.TempDir(), KeyFile: a.KeyFile(),
+		Components: a.Components, Mirrors: []archive.Mirror{{Main: url}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(opened.Packages) != 1 || len(opened.Indexes) != 12 {
+		t.Errorf("%d packages in %d lists", len(opened.Packages), len(opened.Indexes))
+	}
+	lists := 0
+	for _, path := range a.Requests() {
+		if strings.Contains(path, "/binary-") {
+			lists++
+		}
+	}
+	if lists != 2 {
+		t.Errorf("%d lists were fetched, of which two differ", lists)
+	}
+}
