@@ -179,3 +179,17 @@ func (f *fixture) snapshot() map[string]string {
 	}
 	return all
 }
+
+// TestTwoForOneWork: a service that was not chosen is not started by the back door.
+func TestTwoForOneWork(t *testing.T) {
+	d := machine.Definition{
+		System: "debian/trixie", NetworkBackend: "ifupdown", Network: []machine.Network{{Match: "eth0", DHCP: true}},
+		Services: machine.Services{Enable: []string{"nginx", "NetworkManager"}},
+	}
+	f := choiceTree(t, &d)
+	f.refused(d, "services.enable starts NetworkManager.service", "networking.service")
+	d.Services.Enable = nil
+	f.must(d)
+	f.absent("/etc/systemd/system/multi-user.target.wants/NetworkManager.service")
+	f.refused(machine.Definition{System: "debian/trixie", Time: machine.Time{Service: "ntpd"}}, "the machine has no ntpd")
+}
