@@ -27,7 +27,7 @@ import (
 type Session struct {
 	proc    *sessionProc
 	early   chan *sessionProc // what Begin has begun, nil if it could not
-	refused bool // the kernel cannot number processes anew
+	refused bool              // the kernel cannot number processes anew
 }
 
 // sessionTerms are what all programs of a session have in common.
