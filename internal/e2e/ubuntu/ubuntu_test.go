@@ -132,9 +132,9 @@ func place(d archivetest.Deb) archivetest.Deb {
 	return d
 }
 
-// TestNoble chooses, fetches, unpacks and configures a machine from the
+// TestBootNoble chooses, fetches, unpacks and configures a machine from the
 // archive, as its distribution's mirror, and starts what was built.
-func TestNoble(t *testing.T) {
+func TestBootNoble(t *testing.T) {
 	kit.Tier(t, "boot")
 	kit.NeedArchive(t)
 	kit.NeedMachines(t)
