@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"slipway/internal/distro/deb/debfile"
 	"slipway/internal/distro/deb/debfile/debtest"
 	"slipway/internal/store"
@@ -79,16 +81,24 @@ func newTree(t *testing.T) string {
 		if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		// Two trees made around the end of a second must not differ in it.
-		if err := os.Chtimes(name, made, made); err != nil {
-			t.Fatal(err)
-		}
+		ofOneMoment(t, name)
 	}
 	os.RemoveAll(filepath.Join(root, "var/lib/dpkg/updates/.keep"))
 	if err := os.Symlink("real", filepath.Join(root, "tofolder")); err != nil {
 		t.Fatal(err)
 	}
+	ofOneMoment(t, filepath.Join(root, "tofolder"))
 	return root
+}
+
+// ofOneMoment keeps two trees that are made around the end of a second from
+// differing in it.
+func ofOneMoment(t *testing.T, name string) {
+	t.Helper()
+	at := unix.NsecToTimespec(made.UnixNano())
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func dpkgArgs(root string) []string {
@@ -287,6 +297,8 @@ func TestLikeDpkg(t *testing.T) {
 	for _, root := range []string{b.ours, b.ref} {
 		os.WriteFile(root+"/etc/two.conf", []byte("the user's\n"), 0o600)
 		os.Symlink("other.conf", root+"/etc/linked.conf")
+		ofOneMoment(t, root+"/etc/two.conf")
+		ofOneMoment(t, root+"/etc/linked.conf")
 	}
 	b.unpack(
 		debtest.Deb{
