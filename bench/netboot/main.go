@@ -21,6 +21,7 @@ var rows = []struct {
 	run  func(*bench) (string, error)
 }{
 	{"dhcp", dhcpRow},
+	{"boot", bootRow},
 }
 
 // bench is one run.
@@ -47,11 +48,15 @@ func run() error {
 	dir := flag.String("dir", "/var/tmp", "where the servers keep their files: a disk, not memory")
 	out := flag.String("out", "bench/NETBOOT.md", "where the results are written")
 	serve := flag.String("serve-dhcp", "", "serve DHCP with this lease file (used by the row)")
+	boot := flag.String("boot", "", "start a machine from each (used by the row)")
 	loading := flag.String("load-dhcp", "", "play machines (used by the row)")
 	flag.Parse()
 	switch {
 	case *serve != "":
 		return serveDHCP(*serve)
+	case *boot != "":
+		b.dir = *dir
+		return b.boots(*boot)
 	case *loading != "":
 		return loadDHCP(*loading)
 	}
