@@ -36,6 +36,9 @@ func guest() int {
 			out.say(sayError, []byte(err.Error()))
 		}
 	}
+	if port != nil {
+		awaitHeard(port)
+	}
 	unix.Sync()
 	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	time.Sleep(time.Minute) // the machine ends meanwhile
@@ -44,7 +47,7 @@ func guest() int {
 
 // firstSteps mounts what shows devices, loads the modules, and opens the port
 // to the host.
-func firstSteps() (io.Writer, error) {
+func firstSteps() (*os.File, error) {
 	for _, m := range []struct{ kind, target string }{{"devtmpfs", "/dev"}, {"proc", "/proc"}, {"sysfs", "/sys"}} {
 		if err := unix.Mount(m.kind, m.target, m.kind, 0, ""); err != nil && err != unix.EBUSY {
 			return nil, fmt.Errorf("mounting %s: %w", m.target, err)
@@ -60,6 +63,14 @@ func firstSteps() (io.Writer, error) {
 		}
 	}
 	return openPort(qemu.AgentPort)
+}
+
+// awaitHeard waits until the host says that it has heard the last word: what is
+// written to the port is on its way for a while, and is lost if the machine
+// ends meanwhile.
+func awaitHeard(port *os.File) {
+	fds := []unix.PollFd{{Fd: int32(port.Fd()), Events: unix.POLLIN}}
+	unix.Poll(fds, int(leaving.Milliseconds()))
 }
 
 func readJob() (*job, error) {

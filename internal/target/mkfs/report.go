@@ -25,6 +25,10 @@ const (
 	maxTree = 1 << 30
 )
 
+// heard is what the host says after the last word. Until then the machine
+// stays: what it wrote last may still be on its way.
+const heard = 'h'
+
 func say(w io.Writer, k kind, body []byte) error {
 	head := binary.BigEndian.AppendUint64([]byte{byte(k)}, uint64(len(body)))
 	if _, err := w.Write(head); err != nil {
@@ -56,7 +60,7 @@ func hear(r io.Reader, fn func(kind, io.Reader) error) error {
 		if length > most {
 			return fmt.Errorf("the virtual machine says %q in %d bytes", string(k), length)
 		}
-		body := io.LimitReader(r, int64(length))
+		body := &whole{r, int64(length)}
 		switch k {
 		case sayError:
 			text, err := io.ReadAll(body)
@@ -65,6 +69,9 @@ func hear(r io.Reader, fn func(kind, io.Reader) error) error {
 			return nil
 		case sayStage, sayAlive, sayTree:
 			if err := fn(k, body); err != nil {
+				if errors.Is(err, errSilent) {
+					err = errSilent
+				}
 				return err
 			}
 		default:
@@ -74,4 +81,21 @@ func hear(r io.Reader, fn func(kind, io.Reader) error) error {
 			return err
 		}
 	}
+}
+
+// whole reads n bytes, and fails when fewer come.
+type whole struct {
+	r io.Reader
+	n int64
+}
+
+func (w *whole) Read(p []byte) (int, error) {
+	if w.n <= 0 {
+		return 0, io.EOF
+	}
+	n, err := w.r.Read(p[:min(int64(len(p)), w.n)])
+	if w.n -= int64(n); err == io.EOF && w.n > 0 {
+		err = errSilent
+	}
+	return n, err
 }

@@ -131,6 +131,9 @@ func boot(ctx context.Context, c *qemu.Config, step *progress.Step) (*tree.Manif
 	defer stop()
 	trouble := watch(ctx, vm)
 	got, stage, err := listen(vm.Agent, step)
+	if err == nil {
+		vm.Agent.Write([]byte{heard}) // it may go; if it is gone already, that is seen next
+	}
 	gone := left(ctx, vm, err)
 	vm.Quit(context.WithoutCancel(ctx)) // nothing is left to do when it has gone
 	<-read
