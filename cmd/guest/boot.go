@@ -60,7 +60,7 @@ func (b *booter) run() error {
 	}
 	b.stage("root")
 	b.loading.Go(b.mods.rest)
-	for _, step := range []func() error{b.hear, b.mountShares, b.network, b.switchRoot, b.settle} {
+	for _, step := range []func() error{b.hear, b.mountState, b.mountShares, b.network, b.switchRoot, b.settle} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -248,6 +248,9 @@ func (n *nodes) offer(ctx context.Context, c node.Client, q *node.Question) (*no
 		return nil, err
 	}
 	o := &node.Offer{Machine: m.Name, Mode: node.DoRAM, Recover: m.Recover, Within: d.Netboot.Patience(), Retry: askAgain}
+	if d.Netboot != nil {
+		o.Disk = d.Netboot.Disk
+	}
 	for _, u := range d.Users {
 		for _, key := range u.SSHKeys {
 			o.SSHKeys = append(o.SSHKeys, sshKeyText(key))
@@ -259,7 +262,7 @@ func (n *nodes) offer(ctx context.Context, c node.Client, q *node.Question) (*no
 	}
 	kind := "squashfs"
 	if m.Mode == "install" {
-		o.Mode, o.Disk, kind = node.DoInstall, d.Netboot.Disk, "raw"
+		o.Mode, kind = node.DoInstall, "raw"
 	}
 	newest, err := n.images.System(m)
 	if err != nil {

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"slipway/internal/bootfiles"
 )
 
 // Where partitions are mounted in the machine.
 const (
 	espMount   = "/boot/efi"
-	stateMount = "/var/lib/slipway/state"
+	stateMount = bootfiles.StateMount
 )
 
 // addFstab writes the lines that follow from the disk above those of the tree,

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 
+	"slipway/internal/bootfiles"
 	"slipway/internal/bootfiles/firmware"
 	"slipway/internal/bootfiles/initramfs"
 	"slipway/internal/bootfiles/modules"
@@ -38,6 +40,7 @@ func (a *assembly) makeNet(ctx context.Context) error {
 		return errors.New("fetching over the network needs slipway's initramfs: leave boot.initramfs and kernel.initrd away")
 	}
 	root, opt := a.initrdOptions(k, "disk")
+	opt.Config.State = a.keptState()
 	if opt.Set != "" {
 		opt.Optional = netModules
 		var err error
@@ -52,6 +55,20 @@ func (a *assembly) makeNet(ctx context.Context) error {
 		return initramfs.Build(w, root, opt)
 	}}
 	return ctx.Err()
+}
+
+// keptState is what a machine in RAM keeps on a disk. Its initramfs looks for
+// the disk.
+func (a *assembly) keptState() *bootfiles.State {
+	d := a.Definition
+	if !d.Netboot.Small() || len(d.State) == 0 {
+		return nil
+	}
+	s := new(bootfiles.State)
+	for _, dir := range d.State {
+		s.Folders = append(s.Folders, bootfiles.KeptFolder{Path: path.Clean(dir), At: "/" + a.inTree(dir)})
+	}
+	return s
 }
 
 // netFirmware is what the drivers of network cards may ask for, as far as the

@@ -48,6 +48,7 @@ type Config struct {
 	Grow   bool     `json:"grow,omitempty"` // extend the root partition and its file system to the disk's end
 	Mint   []Mint   `json:"mint,omitempty"`
 	Target string   `json:"target,omitempty"` // module set: vm or disk
+	State  *State   `json:"state,omitempty"`  // what is kept of a machine in RAM; nil: nothing
 
 	// Read by the kernel hook; the words are those of package entries.
 

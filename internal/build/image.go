@@ -131,7 +131,7 @@ func (b *Builder) imageKey(r *Result, target boot.Target) (string, error) {
 	if d.Kernels()[0].Package == "host" {
 		host = hostKernelStamp()
 	}
-	return digest(imageVersion, formatVersion, r.Key, string(target), seed(d), layout, d.Boot, d.Kernel, d.Mounts, d.State, d.Init, d.VM.Bus,
+	return digest(imageVersion, formatVersion, r.Key, string(target), seed(d), layout, d.Boot, d.Kernel, d.Mounts, d.State, d.Netboot.Small(), d.Init, d.VM.Bus,
 		d.Shares, contents, hex.EncodeToString(sum256(helper)), host), nil
 }
 

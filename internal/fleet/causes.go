@@ -23,6 +23,7 @@ const (
 	CauseCorrupt   = "corrupt"
 	CauseKey       = "key"
 	CauseDisk      = "disk"
+	CauseState     = "state"
 	CauseArch      = "architecture"
 	CauseExhausted = "exhausted"
 	CauseRival     = "rival"
@@ -40,6 +41,7 @@ var Causes = []Cause{
 		seen: says("failed to load firmware", "direct firmware load for", "firmware file")},
 	{Name: CauseDisk, Text: "no disk of the machine is the one that the definition names", Cure: "compare netboot.disk with the disks on the machine's page (its hardware inventory), and correct the definition",
 		seen: says("no disk /", "disks with the serial number", "disks, and the definition names none")}, // words of installers' answers
+	{Name: CauseState, Text: "the disk that is to keep the machine's state cannot be used", Cure: "its reason stands above. What is on the disk was left alone: name another disk in netboot.disk, or empty this one (wipefs --all, in the machine's rescue system) if nothing on it is needed"},
 	{Name: "installer", Text: "the installer failed", Cure: "its reason stands above; correct that and let it install again (slipway reinstall NODE)",
 		seen: installFailed},
 	{Name: "token", Text: "a request was refused: its token is wrong, too old, or was made for another client", Cure: "power-cycle the machine so that it gets a new one; if this is seen again, another machine uses its address or its files",

@@ -25,7 +25,7 @@ var leaves = map[string]bool{"trace": true, "progress": true, "xz": true, "guest
 // helperImports is all that the guest helper may use beside std and the room
 // of boot files.
 var helperImports = map[string]bool{
-	"golang.org/x/sys/unix": true, "slipway/internal/guest": true, "slipway/internal/guest/wire": true, "slipway/internal/xz/lzma2": true,
+	"golang.org/x/sys/unix": true, "slipway/internal/guest": true, "slipway/internal/guest/wire": true, "slipway/internal/guest/loop": true, "slipway/internal/xz/lzma2": true,
 }
 
 // helperRoom holds packages that import std alone.

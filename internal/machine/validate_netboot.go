@@ -29,11 +29,10 @@ func (v *validator) netboot() {
 func (v *validator) netbootMode(n *Netboot) {
 	given := func(key string) bool { _, ok := v.d.positions["netboot."+key]; return ok }
 	if n.RAM() {
-		for _, key := range []string{"disk", "recover"} {
-			if given(key) {
-				v.at("netboot."+key, "", "a machine in RAM leaves its disks alone", "write mode: install, or remove "+key)
-			}
+		if given("recover") {
+			v.at("netboot.recover", "", "a machine in RAM is not installed", "write mode: install, or remove recover")
 		}
+		v.netbootState(n)
 		if n.Default == "install" {
 			v.at("netboot.default", n.Default, "there is nothing to install in mode ram", "write mode: install")
 		}
@@ -49,6 +48,20 @@ func (v *validator) netbootMode(n *Netboot) {
 		v.at("netboot.mode", n.Mode, "the machine has no disk that boots by itself", "leave disk.table and boot.loader to their defaults, or write mode: ram")
 	case !v.d.Boots(n.FirmwareName()):
 		v.at("netboot.mode", n.Mode, fmt.Sprintf("its disk does not boot under %s, the rehearsal's firmware", strings.ToUpper(n.FirmwareName())), "add it to boot.firmware, or choose netboot.firmware")
+	}
+}
+
+// netbootState checks that what a machine in RAM is to keep has a disk, and that
+// nothing else looks at one.
+func (v *validator) netbootState(n *Netboot) {
+	switch {
+	case len(v.d.State) == 0 && n.Disk != "":
+		v.at("netboot.disk", n.Disk, "a machine in RAM without `state:` leaves its disks alone", "name what it is to keep in state, write mode: install, or remove disk")
+	case len(v.d.State) == 0:
+	case n.Disk == "":
+		v.at("state", "", "a machine that runs from RAM (netboot.mode) has no disk that would keep this", "name the disk in netboot.disk (with netboot.initrd: small), write netboot.mode: install, or remove state")
+	case !n.Small():
+		v.at("netboot.disk", n.Disk, "an initrd that holds the whole system looks at no disk, and would keep no `state:`", "write netboot.initrd: small")
 	}
 }
 

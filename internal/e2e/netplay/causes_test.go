@@ -179,6 +179,9 @@ var plays = []play{
 	{cause: "disk", netboot: installing, reached: fleet.StageInstall, detail: "serial:TARGET", cure: "netboot.disk", act: func(c *client) {
 		c.boots().order().reports(node.Report{Stage: fleet.StageInstall, Problem: "no disk is serial:TARGET (netboot.disk); it has: sda 102400 MiB serial:OTHER", Fields: map[string]string{fleet.FieldCause: fleet.CauseDisk}})
 	}},
+	{cause: "state", netboot: small, reached: fleet.StageInit, detail: "is not empty", cure: "netboot.disk", act: func(c *client) {
+		c.boots().order().reports(node.Report{Problem: "/dev/sda, 100 GiB, is not empty, and does not hold the state of node1", Fields: map[string]string{fleet.FieldCause: fleet.CauseState}})
+	}},
 	{cause: "busy", reached: fleet.StageScript, detail: "too many", cure: "by itself", act: func(c *client) {
 		c.address(uefi...).loader().ipxe().asks()
 		for range 257 {

@@ -19,7 +19,7 @@ type Offer struct {
 	// asked when the decision is kept already.
 	Artefacts func(version string, kept json.RawMessage) (*Artefacts, error)
 
-	Disk    string        // install: selector
+	Disk    string        // selector of what is installed, or keeps the state of a machine in RAM
 	Recover bool          // install: an empty disk needs no grant
 	Within  time.Duration // ram: how long a version may take to prove itself
 	Kexec   bool          // ram: the machine started from a stick and gets its own kernel
@@ -48,6 +48,7 @@ func (r *Record) Answer(o *Offer, q *Question, client string, now time.Time) (*O
 		if !ok {
 			choice = r.Choose(o.Version, o.Kept, o.Within, now)
 		}
+		order.Disk = o.Disk
 		order.Version, order.Why, order.choice = choice.Version, choice.Why, choice
 		order.Do = map[bool]string{false: DoRAM, true: DoKexec}[o.Kexec]
 		return order, nil

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"slipway/internal/bootfiles"
 	"slipway/internal/fleet"
 )
 
@@ -74,6 +75,10 @@ func (m *fakeMachine) scanner() *Scanner {
 
 func (m *fakeMachine) HandOver(root string, prove *staying) error {
 	m.got, m.prove = append(m.got, "ram "+root), prove
+	return nil
+}
+func (m *fakeMachine) Keep(_ context.Context, device, root string, state *bootfiles.State) error {
+	m.got = append(m.got, fmt.Sprintf("keep %v of %s on %s", state.Folders, root, filepath.Base(device)))
 	return nil
 }
 func (m *fakeMachine) Restart() error { m.got = append(m.got, "restart"); return nil }

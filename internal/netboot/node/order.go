@@ -38,7 +38,7 @@ type Order struct {
 	Cmdline string    `json:"cmdline,omitempty"` // kexec
 	Memory  int64     `json:"memory,omitempty"`  // bytes that the machine needs; 0: not known
 
-	Disk  string `json:"disk,omitempty"`  // install: selector; empty: the only disk
+	Disk  string `json:"disk,omitempty"`  // install, and ram with state: selector; empty: the only disk
 	Grant string `json:"grant,omitempty"` // install: what allows it
 	// OnlyEmpty allows the install on a disk alone that holds nothing known:
 	// nobody granted it, the machine recovers by itself.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"slipway/internal/bootfiles"
 	"slipway/internal/fleet"
 )
 
@@ -36,12 +37,15 @@ type program struct {
 	reply   atomic.Pointer[Order] // the last order
 }
 
-// computer is what an order does to the machine. The first three do not return
-// when they succeed, except in tests.
+// computer is what an order does to the machine. HandOver, Kexec and Restart do
+// not return when they succeed, except in tests.
 type computer interface {
 	// HandOver starts the system whose root is in a file of this name. With prove
 	// something stays behind that proves it.
 	HandOver(root string, prove *staying) error
+	// Keep readies the file system that keeps a machine's state for the system
+	// whose root is in a file of this name.
+	Keep(ctx context.Context, device, root string, state *bootfiles.State) error
 	// Kexec starts another kernel.
 	Kexec(kernel, initrd, cmdline string) error
 	// Restart switches off and on; to the disk where the firmware can be told.
@@ -165,9 +169,24 @@ func (p *program) ram(ctx context.Context, o *Order) error {
 	if err := p.fits(o, o.Image); err != nil {
 		return err
 	}
+	state, err := p.keepsState()
+	if err != nil {
+		return err
+	}
+	device := ""
+	if state != nil { // first: a root with secrets is given once
+		if device, err = p.state(ctx, o); err != nil {
+			return err
+		}
+	}
 	root := p.machine.Root()
 	if err := p.fetch(ctx, "the root", o.Image, root); err != nil {
 		return err
+	}
+	if state != nil {
+		if err := p.machine.Keep(ctx, device, root, state); err != nil {
+			return because(fleet.CauseState, fmt.Errorf("readying what is kept of %s: %w", o.Machine, err))
+		}
 	}
 	p.report(ctx, Report{Stage: fleet.StageInit, Text: "the root is here and is what was signed", Fields: map[string]string{"version": o.Version}}, 2)
 	return p.machine.HandOver(root, p.proving(o))

@@ -18,6 +18,7 @@ type self struct {
 	line cmdline.Line
 	card *card
 	say  func(format string, args ...any)
+	load func(modules ...string)
 }
 
 // guestHelper is the program that brings a root up, see cmd/guest.

@@ -80,7 +80,7 @@ func whole(c *console, cfg *Config, line cmdline.Line) error {
 
 // runProgram brings the network up and runs the program on this machine.
 func runProgram(ctx context.Context, c *console, cfg *Config, line cmdline.Line, d *drivers) error {
-	m := &self{line: line, say: c.say}
+	m := &self{line: line, say: c.say, load: d.load}
 	p := &program{
 		cfg: cfg, machine: m, efivars: metal.EFIVars, say: c.say, now: time.Now,
 		pace: 2 * time.Second, rest: 30 * time.Second, queue: make(chan Report, 64),

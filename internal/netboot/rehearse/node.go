@@ -73,6 +73,8 @@ func (b *body) offer(shelf *node.Shelf) *node.Offer {
 	kind := "squashfs"
 	if !d.Netboot.RAM() {
 		o.Mode, o.Recover, kind = node.DoInstall, d.Netboot.Recover, "raw"
+	}
+	if d.Netboot != nil {
 		o.Disk = diskHere(d.Netboot.Disk, vm.DiskSerial(d))
 	}
 	o.Artefacts = func(string, json.RawMessage) (*node.Artefacts, error) {
