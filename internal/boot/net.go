@@ -66,9 +66,21 @@ func (a *assembly) keptState() *bootfiles.State {
 	}
 	s := new(bootfiles.State)
 	for _, dir := range d.State {
-		s.Folders = append(s.Folders, bootfiles.KeptFolder{Path: path.Clean(dir), At: "/" + a.inTree(dir)})
+		s.Folders = append(s.Folders, bootfiles.KeptFolder{Path: path.Clean(dir), At: a.placeOf(dir)})
 	}
 	return s
+}
+
+// placeOf is where a folder of the machine is, past links, or where it would be
+// made.
+func (a *assembly) placeOf(dir string) string {
+	dir = path.Clean(dir)
+	for above := dir; above != "/"; above = path.Dir(above) {
+		if e := a.fs.Resolve(strings.TrimPrefix(above, "/")); e != nil {
+			return path.Join("/", e.Path, strings.TrimPrefix(dir, above))
+		}
+	}
+	return dir
 }
 
 // netFirmware is what the drivers of network cards may ask for, as far as the

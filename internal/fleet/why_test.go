@@ -59,6 +59,7 @@ func TestEachCause(t *testing.T) {
 		{"firmware", with(booted, "node.log|text=r8169 0000:01:00.0: Direct firmware load for rtl_nic/rtl8168h-2.fw failed"), "rtl8168h"},
 		{"disk", with(booted, "install.failed|install|cause=disk|problem=no disk is serial:WD-123 (netboot.disk); it has: sda 10 MiB"), "WD-123"},
 		{"disk", with(booted, "install.failed|install|problem=0 disks with the serial number WD-123"), "WD-123"},
+		{"state", with(booted, "node.problem|cause=state|problem=/dev/sda is to keep the state of web: it is not empty"), "not empty"},
 		{"installer", with(booted, "install.begin|install", "install.failed|problem=the disk gave an error at 4096"), "4096"},
 		{"disk", with(booted, "install.failed|install|cause=disk|problem=no disk is serial:WD-123", "node.init|init|problem=no disk is serial:WD-123"), "WD-123"},
 		{"token", with(loader, "http.refused|problem=token of 52:54:00:00:00:02 used by another client"), "another client"},

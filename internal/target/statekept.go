@@ -17,7 +17,8 @@ func stateElsewhere(spec *supervisor.Spec) string {
 	if len(spec.Definition.State) == 0 {
 		return ""
 	}
-	if spec.Target == "ram" {
+	n := spec.Definition.Netboot
+	if spec.Target == "ram" || spec.Target == "netboot" && (n == nil || n.RAM() && n.Disk == "") {
 		return spec.Name + " is in memory alone: what its `state:` names ends with it; on vm, uefi, bios and container it is kept"
 	}
 	entries, err := os.ReadDir(spec.StateDir)

@@ -86,6 +86,9 @@ func (p *program) keepsState() (*bootfiles.State, error) {
 // is fetched; it gives the partition's name. A disk that holds anything else is
 // left alone, and is an error.
 func (p *program) state(ctx context.Context, o *Order) (device string, err error) {
+	if o.Disk == "" { // a version of before the definition was changed
+		return "", because(fleet.CauseState, fmt.Errorf("this version of %s keeps `state:`, and its definition names no disk for that any more: write netboot.disk", o.Machine))
+	}
 	d, err := p.scan.choose(o.Disk)
 	if err != nil {
 		return "", because(fleet.CauseDisk, fmt.Errorf("looking for the disk that keeps state: %w", err))

@@ -109,6 +109,11 @@ func TestStateLeavesDiskAlone(t *testing.T) {
 		"missing": {func(t *testing.T, w *world, disk string) {
 			w.offer.Disk = "serial:GONE"
 		}, fleet.CauseDisk, "looking for the disk that keeps state: no disk is serial:GONE"},
+		"not named": {func(t *testing.T, w *world, disk string) {
+			w.machine.must(os.RemoveAll(filepath.Join(w.machine.dir, "sys/block/vda"))) // one disk alone is there
+			w.machine.must(os.RemoveAll(filepath.Join(w.machine.dir, "sys/class/block/vda")))
+			w.offer.Disk = ""
+		}, fleet.CauseState, "names no disk for that any more"},
 		"too small": {func(t *testing.T, w *world, disk string) {
 			w.machine.disk("vdc", "TINY", "06.0", 1<<20)
 			w.offer.Disk = "serial:TINY"
