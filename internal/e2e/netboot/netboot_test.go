@@ -140,8 +140,8 @@ func TestBootNetbootFetched(t *testing.T) {
 	})
 	t.Run("small", func(t *testing.T) {
 		kit.Tier(t, "boot")
-		p := rehearse(t, `{firmware: bios, initrd: small, match: {mac: "52:54:00:04:04:07"}}`,
-			"ram: init, ", "", "memory: 256M}", "memory: 768M}")
+		p := rehearse(t, `{firmware: bios, initrd: small, disk: "serial:TARGET", match: {mac: "52:54:00:04:04:07"}}`,
+			"ram: init, ", "", "memory: 256M}", "memory: 768M, serial: TARGET}\nstate: [/srv/data]")
 		p.shows(t, slices.Concat(stages, []string{"root", "agent"})...)
 	})
 }
