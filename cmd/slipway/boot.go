@@ -28,7 +28,7 @@ does not, its records are read.`,
 	}
 	var state string
 	cmd.PersistentFlags().StringVar(&state, "state", "", "`DIR` of the server's records (default: serve/INTERFACE/records in the store)")
-	cmd.AddCommand(newBootLs(env, &state), newBootWhy(env, &state), newBootSticks(env, &state), newBootPassword(env))
+	cmd.AddCommand(newBootLs(env, &state), newBootWhy(env, &state), newBootSticks(env, &state), newBootCert(env, &state), newBootPassword(env))
 	return cmd
 }
 

@@ -23,6 +23,7 @@ import (
 	"slipway/internal/netboot"
 	"slipway/internal/netboot/approve"
 	"slipway/internal/netboot/dhcp"
+	boothttp "slipway/internal/netboot/http"
 	"slipway/internal/web"
 )
 
@@ -30,7 +31,8 @@ import (
 type serveFlags struct {
 	link, pool, router  string
 	dns                 []string
-	port                int
+	port, tls           int
+	certified           bool
 	state, passwordFile string
 	proxy, noDHCP       bool
 	build               buildFlags
@@ -67,6 +69,8 @@ It prints one line for everything that happens, with --json one document.`,
 	cmd.Flags().StringVar(&flags.router, "router", "", "tell machines this `ADDRESS` as their way out")
 	cmd.Flags().StringSliceVar(&flags.dns, "dns", nil, "tell machines these `ADDRESSES` of name servers")
 	cmd.Flags().IntVar(&flags.port, "http-port", 80, "serve HTTP on this `PORT`")
+	cmd.Flags().IntVar(&flags.tls, "https-port", 0, "serve HTTPS too, on this `PORT`, with an authority of the server's own; default: no HTTPS")
+	cmd.Flags().BoolVar(&flags.certified, "require-client-cert", false, "give secrets only over HTTPS to the machine's certificate (slipway boot cert), or to its stick")
 	cmd.Flags().BoolVar(&flags.proxy, "proxy", false, "another DHCP server gives the addresses")
 	cmd.Flags().BoolVar(&flags.noDHCP, "no-dhcp", false, "answer no DHCP: machines are led here by another server")
 	cmd.Flags().StringVar(&flags.state, "state", "", "keep what is known of the machines in this `DIR` (default: serve/fleet in the store)")
@@ -83,7 +87,7 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s := &netboot.Server{}
+	s := &netboot.Server{Admission: &boothttp.Admission{Transfers: fedAtOnce}}
 	if s.DHCP, err = flags.dhcp(prefix, link); err != nil {
 		return err
 	}
@@ -99,6 +103,9 @@ func (e *Env) serve(ctx context.Context, dir string, flags *serveFlags) error {
 		return err
 	}
 	if s.HTTP, s.TFTP, err = netboot.Listen(prefix.Addr(), flags.port); err != nil {
+		return err
+	}
+	if err = e.serveTLS(s, prefix.Addr(), filepath.Join(b.Store.Dir(), "serve"), flags); err != nil {
 		return err
 	}
 	if s.DHCP != nil && s.DHCP.Mode == dhcp.Full {

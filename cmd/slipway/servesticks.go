@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"time"
 
 	"slipway/internal/netboot"
 	"slipway/internal/netboot/node"
@@ -22,7 +23,10 @@ type newStickAnswer struct {
 	Key    string `json:"key"`    // public key of the server's orders
 }
 
-// sticks makes, lists and revokes boot sticks for whoever may open the server's
+// certLife is how long a machine can prove itself by its certificate.
+const certLife = 2 * 365 * 24 * time.Hour
+
+// sticks makes, lists and revokes boot sticks, and makes certificates, for whoever may open the server's
 // socket. The server's key is in its folder dir.
 func sticks(s *netboot.Server, roster func() *netboot.Roster, own netip.Addr, dir string) map[string]http.Handler {
 	answer := func(do func(*http.Request) (any, error)) http.Handler {
@@ -54,6 +58,17 @@ func sticks(s *netboot.Server, roster func() *netboot.Roster, own netip.Addr, di
 			}
 			made, word, err := s.Tokens().MintStick(r.Context(), name)
 			return newStickAnswer{made, s.Base(own) + "/n/" + word + "/", key}, err
+		}),
+		"POST /certificates/{machine}": answer(func(r *http.Request) (any, error) {
+			name := r.PathValue("machine")
+			if roster().Named(name) == nil {
+				return nil, fmt.Errorf("no definition of the server's folder is called %q", name)
+			}
+			if s.Authority == nil {
+				return nil, errors.New("the server has no HTTPS: start it with --https-port 443")
+			}
+			crt, key, err := s.Authority.Identity(name, certLife)
+			return newCertAnswer{string(crt) + string(key)}, err
 		}),
 		"DELETE /sticks/{id}": answer(func(r *http.Request) (any, error) {
 			return struct{}{}, s.Tokens().RevokeStick(r.Context(), r.PathValue("id"))

@@ -26,7 +26,7 @@ const (
 // content is what a name means for a machine.
 func (s *Server) content(ctx context.Context, c boothttp.Call) (boothttp.Content, error) {
 	about := fleet.Event{Client: c.Claim.Client, Machine: c.Claim.Machine, Address: c.From.String()}
-	base := s.base(c.Local) + "/b/" + c.Token + "/"
+	base := s.baseOf(c) + "/b/" + c.Token + "/"
 	switch {
 	case c.Claim.Only != "" && c.Name != installerName+reportName:
 		return boothttp.Content{About: about}, fmt.Errorf("this token fetches nothing: %w", fs.ErrPermission)

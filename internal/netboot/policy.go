@@ -73,7 +73,7 @@ func (p *policy) token(r *dhcp.Request, d dhcp.Decision) string {
 	if e, ok := p.tokens[r.Client]; ok && e.xid == r.XID && e.machine == d.Machine && now.Sub(e.at) < exchangeLife {
 		return e.token
 	}
-	c := token.Claim{Client: r.Client, Xid: r.XID, Address: d.Address, Machine: d.Machine, UUID: r.UUID}
+	c := token.Claim{Client: r.Client, Xid: r.XID, Address: d.Address, Machine: d.Machine, UUID: r.UUID, Certificate: p.s.Certified}
 	c.Fields = map[string]string{"cpu": r.Arch.CPU, "firmware": r.Arch.Boot}
 	if r.Relay != nil {
 		c.Fields["circuit"], c.Fields["remote"] = string(r.Relay.Circuit), string(r.Relay.Remote)

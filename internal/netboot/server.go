@@ -31,6 +31,12 @@ type Server struct {
 	DHCP *dhcp.Server
 	TFTP net.PacketConn // nil: no TFTP
 	HTTP net.Listener
+	// HTTPS has all that HTTP has, with certificates of Authority. nil: no HTTPS.
+	HTTPS     net.Listener
+	Authority *boothttp.Authority
+	// Certified gives what is secret only to who shows its machine's certificate
+	// of Authority; sticks have a secret of their own and are not asked for it.
+	Certified bool
 	// Advertise is our address as clients see it, where it is not the one that
 	// DHCP was asked on.
 	Advertise netip.Addr
@@ -139,7 +145,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var all sync.WaitGroup
-	errs := make(chan error, 4)
+	errs := make(chan error, 5)
 	run := func(serve func(context.Context) error) {
 		all.Go(func() {
 			errs <- serve(ctx)
@@ -147,10 +153,13 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	web := &boothttp.Server{
-		Boot: s.content, Node: http.HandlerFunc(s.fromMachines), Pages: s.Pages, Artefacts: &s.Artefacts, Tokens: s.tokens, Admission: s.Admission, Sink: s,
+		Boot: s.content, Node: http.HandlerFunc(s.fromMachines), Pages: s.pages(), Artefacts: &s.Artefacts, Tokens: s.tokens, Admission: s.Admission, Sink: s,
 		Who: func(from netip.Addr, _ string) fleet.Event { return s.speaker(from) },
 	}
 	run(func(ctx context.Context) error { return web.Serve(ctx, s.HTTP) })
+	if s.HTTPS != nil {
+		run(func(ctx context.Context) error { return web.ServeTLS(ctx, s.HTTPS, s.Authority.Config()) })
+	}
 	run(s.tokens.Run)
 	if s.TFTP != nil {
 		t := &tftp.Server{Open: s.openTFTP, Sink: s}

@@ -76,6 +76,15 @@ func Listen(own netip.Addr, httpPort int) (net.Listener, net.PacketConn, error) 
 	return web, files, nil
 }
 
+// ListenTLS opens the socket of HTTPS on an address.
+func ListenTLS(own netip.Addr, port int) (net.Listener, error) {
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: own.AsSlice(), Port: port})
+	if err != nil {
+		return nil, explainPort(err, "tcp", port)
+	}
+	return l, nil
+}
+
 // explainPort says who has a port, or what is missing to open it.
 func explainPort(err error, network string, port int) error {
 	switch {
