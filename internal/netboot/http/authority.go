@@ -25,8 +25,7 @@ import (
 )
 
 // Authority is a certificate authority of one's own, kept in a folder: ca.crt
-// and ca.key, and ca.old.crt after a change of keys. The server's certificates
-// live in memory alone and are made anew before they end.
+// and ca.key. The server's certificates live in memory alone and are made anew before they end.
 //
 // Its key is RSA: iPXE before 2.0 knows no other. Each server certificate
 // exists twice, RSA for such clients and ECDSA for the others, which is a
@@ -38,7 +37,6 @@ type Authority struct {
 	mu  sync.Mutex
 	key crypto.Signer
 	crt *x509.Certificate
-	old []*x509.Certificate
 
 	served map[string]*pair // by name
 }
@@ -96,25 +94,11 @@ func (a *Authority) load() error {
 		return fmt.Errorf("it ended on %s: remove the folder to get a new one", a.crt.NotAfter.Format(time.DateOnly))
 	}
 	a.key = both.PrivateKey.(crypto.Signer)
-	b, err := os.ReadFile(filepath.Join(a.dir, "ca.old.crt"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	a.old = certificates(b)
 	return nil
 }
 
-func certificates(b []byte) (all []*x509.Certificate) {
-	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
-			all = append(all, c)
-		}
-	}
-	return all
-}
-
-// create makes a new authority and writes it: the key first, so that a
-// certificate never stands without it.
+// create makes a new authority and writes it: the key last, for
+// where it is missing there is no authority yet.
 func (a *Authority) create(name string) error {
 	key, err := rsa.GenerateKey(rand.Reader, 3072)
 	if err != nil {
@@ -143,39 +127,8 @@ func (a *Authority) create(name string) error {
 	return nil
 }
 
-// Rotate replaces the authority's key. Certificates of the one before are good
-// until they end, and Bundle holds both, so that machines can be told first.
-func (a *Authority) Rotate() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var kept []byte
-	for _, c := range append([]*x509.Certificate{a.crt}, a.old...) {
-		if a.Now().Before(c.NotAfter) {
-			kept = append(kept, encode("CERTIFICATE", c.Raw)...)
-		}
-	}
-	if err := writeWhole(filepath.Join(a.dir, "ca.old.crt"), kept, 0o644); err != nil {
-		return fmt.Errorf("changing the authority's key: %w", err)
-	}
-	if err := a.create(a.crt.Subject.CommonName); err != nil {
-		return fmt.Errorf("changing the authority's key: %w", err)
-	}
-	a.old = certificates(kept)
-	a.served = map[string]*pair{}
-	return nil
-}
-
-// Bundle is what a client must trust, in PEM: the authority, and the ones
-// before it that are not over.
-func (a *Authority) Bundle() []byte {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	b := encode("CERTIFICATE", a.crt.Raw)
-	for _, c := range a.old {
-		b = append(b, encode("CERTIFICATE", c.Raw)...)
-	}
-	return b
-}
+// Bundle is what a client must trust, in PEM.
+func (a *Authority) Bundle() []byte { return encode("CERTIFICATE", a.crt.Raw) }
 
 // Identity makes a client certificate for a machine, with its key, in PEM. It
 // proves the machine to ServeTLS for life.
@@ -244,9 +197,6 @@ func (a *Authority) certificate(name string) (*pair, *x509.CertPool, error) {
 	defer a.mu.Unlock()
 	roots := x509.NewCertPool()
 	roots.AddCert(a.crt)
-	for _, c := range a.old {
-		roots.AddCert(c)
-	}
 	if p := a.served[name]; p != nil && a.Now().Before(p.renew) {
 		return p, roots, nil
 	}
