@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,8 +23,21 @@ import (
 )
 
 // The machine that is switched on: a kernel and one program in memory, which
-// answers on port 80.
+// says on the console that it runs.
 const (
+	bootWord    = "afloat in memory"
+	bootProgram = `package main
+
+import (
+	"fmt"
+	"time"
+)
+
+func main() {
+	fmt.Println("` + bootWord + `")
+	time.Sleep(time.Hour)
+}
+`
 	bootMAC     = "52:54:00:00:0b:01"
 	bootAddress = "192.0.2.50"
 	bootServer  = "192.0.2.1"
@@ -52,10 +66,10 @@ http {
 `
 )
 
-// bootResult is a round: seconds from power-on to the first page.
+// bootResult is a round: seconds from power-on to the program's word.
 type bootResult struct{ Slipway, Peer float64 }
 
-// bootRow measures from power-on under UEFI to a system in memory that answers.
+// bootRow measures from power-on under UEFI to a system in memory that runs.
 func bootRow(b *bench) (string, error) {
 	if err := b.prepareBoot(); err != nil {
 		return "", err
@@ -75,9 +89,9 @@ func bootRow(b *bench) (string, error) {
 		}
 		ours, theirs = append(ours, r.Slipway), append(theirs, r.Peer)
 	}
-	return fmt.Sprintf("## UEFI: power-on to a system in memory that answers\n\n"+
+	return fmt.Sprintf("## UEFI: power-on to a system in memory that runs\n\n"+
 		"One emulated machine (OVMF, iPXE's snponly.efi, one processor) with a kernel and one program, %d rounds, who begins\n"+
-		"alternates; both send the same loader, kernel and initrd. Seconds until the first page of port 80:\n\n"+
+		"alternates; both send the same loader, kernel and initrd. Seconds until the program speaks:\n\n"+
 		"| slipway | dnsmasq (DHCP, TFTP) and nginx | ratio |\n|---|---|---|\n| %s | %s | %.2f |\n",
 		b.runs, spread(ours, "%.1f"), spread(theirs, "%.1f"), median(ours)/median(theirs)), nil
 }
@@ -85,10 +99,11 @@ func bootRow(b *bench) (string, error) {
 // prepareBoot fetches and builds all that comes from outside: a namespace has
 // no way there.
 func (b *bench) prepareBoot() error {
-	if err := os.WriteFile(filepath.Join(b.dir, "tiny.yaml"), []byte(bootMachine), 0o644); err != nil {
+	program := filepath.Join(b.dir, "program.go")
+	if err := errors.Join(os.WriteFile(filepath.Join(b.dir, "tiny.yaml"), []byte(bootMachine), 0o644), os.WriteFile(program, []byte(bootProgram), 0o644)); err != nil {
 		return err
 	}
-	for _, args := range [][]string{{"-o", filepath.Join(b.dir, "server"), "./gallery/unikernel/server.go"}, {"-o", filepath.Join(b.dir, "slipway"), "./cmd/slipway"}} {
+	for _, args := range [][]string{{"-o", filepath.Join(b.dir, "server"), program}, {"-o", filepath.Join(b.dir, "slipway"), "./cmd/slipway"}} {
 		if out, err := exec.Command("go", append([]string{"build"}, args...)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w %s", err, out)
 		}
@@ -263,13 +278,12 @@ func (b *bench) bootFrom(start func() ([]*exec.Cmd, error)) (float64, error) {
 	}
 	defer vm.Quit(context.WithoutCancel(ctx))
 	defer vm.Console.Close()
-	go io.Copy(io.Discard, vm.Console)
-	for ctx.Err() == nil {
-		out, _ := exec.CommandContext(ctx, "curl", "-s", "--max-time", "1", "http://"+bootAddress+"/").Output()
-		if strings.HasPrefix(string(out), "afloat") {
+	stop := context.AfterFunc(ctx, func() { vm.Console.Close() })
+	defer stop()
+	for lines := bufio.NewScanner(vm.Console); lines.Scan(); {
+		if strings.Contains(lines.Text(), bootWord) {
 			return time.Since(begin).Seconds(), nil
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	return 0, errors.New("the machine does not answer after 10 minutes")
+	return 0, errors.New("the machine's program did not run within 10 minutes")
 }
