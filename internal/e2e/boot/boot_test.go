@@ -48,9 +48,7 @@ func prove(t *testing.T, w *kit.World, file, on string, more ...string) proof {
 	t.Helper()
 	report := filepath.Join(w.Dir, "proof.json")
 	r := w.Run(append([]string{"test", file, "--on", on, "--report", report}, more...)...)
-	if r.Status == 1 && os.Geteuid() != 0 && strings.Contains(r.Stderr, "cgroup") {
-		t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(r.Stderr))
-	}
+	kit.SkipUnstarted(t, r)
 	if r.Status != 0 {
 		t.Fatalf("exit status %d\n%s", r.Status, r.Text())
 	}

@@ -76,9 +76,7 @@ func prove(t *testing.T, file, on string, more ...string) {
 	before := w.Host(t)
 	report := filepath.Join(w.Dir, "proof.json")
 	r := w.Run(append([]string{"test", file, "--on", on, "--report", report, "--junit", filepath.Join(w.Dir, "proof.xml")}, more...)...)
-	if r.Status == 1 && os.Geteuid() != 0 && strings.Contains(r.Stderr, "cgroup") {
-		t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(r.Stderr))
-	}
+	kit.SkipUnstarted(t, r)
 	if r.Status != 0 {
 		t.Fatalf("exit status %d\n%s", r.Status, r.Text())
 	}
@@ -122,9 +120,7 @@ func TestGalleryDatabaseKeepsItsData(t *testing.T) {
 	forget() // of a run that was cut short
 	t.Cleanup(forget)
 	r := w.Run(args...)
-	if r.Status == 1 && os.Geteuid() != 0 && strings.Contains(r.Stderr, "cgroup") {
-		t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(r.Stderr))
-	}
+	kit.SkipUnstarted(t, r)
 	if r.Status != 0 {
 		t.Fatalf("exit status %d\n%s", r.Status, r.Text())
 	}

@@ -121,14 +121,21 @@ func (w *World) Must(args ...string) Result {
 	return r
 }
 
+// SkipUnstarted skips the test, with slipway's own words, where the host lets
+// this user build but not start.
+func SkipUnstarted(t testing.TB, r Result) {
+	t.Helper()
+	if r.Status == exitFailed && os.Geteuid() != 0 && strings.Contains(r.Stderr, "cgroup") {
+		t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(r.Stderr))
+	}
+}
+
 // Up brings a machine up. Where the host lets this user build but not start,
 // the test is skipped with slipway's own words.
 func (w *World) Up(t testing.TB, file string) Result {
 	t.Helper()
 	r := w.Run("up", file)
-	if r.Status == exitFailed && os.Geteuid() != 0 && strings.Contains(r.Stderr, "cgroup") {
-		t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(r.Stderr))
-	}
+	SkipUnstarted(t, r)
 	if r.Status != 0 {
 		t.Fatalf("slipway up %s: exit status %d\n%s", file, r.Status, r.Text())
 	}

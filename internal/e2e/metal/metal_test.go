@@ -143,9 +143,7 @@ func (r *rescue) run(name string) string { return filepath.Join(r.Store, "run", 
 func (r *rescue) up(text, name string) {
 	r.t.Helper()
 	got := r.Run("up", kit.Write(r.t, r.Dir, name+".yaml", text), "--on", "uefi", "--keep")
-	if got.Status == 1 && os.Geteuid() != 0 && strings.Contains(got.Stderr, "cgroup") {
-		r.t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(got.Stderr))
-	}
+	kit.SkipUnstarted(r.t, got)
 	if got.Status != 0 {
 		r.t.Fatalf("exit status %d\n%s\n%s", got.Status, got.Text(), r.Run("logs", name).Text())
 	}

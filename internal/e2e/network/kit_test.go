@@ -24,9 +24,7 @@ func prove(t *testing.T, w *kit.World, file string, args []string, probes ...str
 	t.Helper()
 	report := filepath.Join(w.Dir, "proof.json")
 	r := w.Run(append([]string{"test", file, "--report", report}, args...)...)
-	if r.Status == 1 && os.Geteuid() != 0 && strings.Contains(r.Stderr, "cgroup") {
-		t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(r.Stderr))
-	}
+	kit.SkipUnstarted(t, r)
 	if r.Status != 0 {
 		t.Fatalf("exit status %d\n%s", r.Status, r.Text())
 	}

@@ -177,9 +177,7 @@ func TestBootNoble(t *testing.T) {
 	// Ubuntu's own keys, starts what was built, and a change is refused.
 	before := w.Host(t)
 	r := w.Run("test", d.File, "--on", "container", "--locked", "--offline")
-	if r.Status == 1 && os.Geteuid() != 0 && strings.Contains(r.Stderr, "cgroup") {
-		t.Skipf("this user cannot start machines here: %s", strings.TrimSpace(r.Stderr))
-	}
+	kit.SkipUnstarted(t, r)
 	if r.Status != 0 {
 		t.Fatalf("exit status %d\n%s", r.Status, r.Text())
 	}
